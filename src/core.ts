@@ -1,0 +1,7 @@
+/** The part of Apportion that runs anywhere, browsers included: rollouts, operators, methods. */
+export * from "./conformance/run.ts";
+export { type AssignOptions, assign, methodParams } from "./methods/assign.ts";
+export * from "./methods/method.ts";
+export { missingReads, parseRead } from "./methods/reads.ts";
+export { closest, findMethod, methods } from "./methods/registry.ts";
+export * from "./rollouts/index.ts";

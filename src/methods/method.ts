@@ -1,0 +1,113 @@
+import type { z } from "zod";
+import type { Batch } from "../rollouts/index.ts";
+
+/** The smallest unit that receives a credit of its own. */
+export type Granularity = "token" | "segment" | "step" | "turn" | "rollout" | "agent" | "group" | "reward-function";
+
+/** Where a credit comes from. */
+export type Methodology =
+  | "monte-carlo"
+  | "temporal-difference"
+  | "tree"
+  | "reward-model"
+  | "implicit-reward"
+  | "verifier"
+  | "judge"
+  | "information"
+  | "shaping"
+  | "hierarchical"
+  | "game-theory"
+  | "causal"
+  | "redistribution"
+  | "preference"
+  | "flow"
+  | "mechanism"
+  | "self-supervised"
+  | "loss"
+  | "survey";
+
+/**
+ * What one call has to hold for the result to be exact: single rollouts, whole groups, or the whole file.
+ * Only `rollout` and `group` methods may be run chunk by chunk.
+ */
+export type Scope = "rollout" | "group" | "batch";
+
+/** A paper, or the note or book that a rule comes from. */
+export interface Source {
+  title: string;
+  /** arXiv identifier, `null` when the source is not on arXiv. */
+  arxiv: string | null;
+  /** Month of the first version, `YYYY-MM`. */
+  date: string;
+  /** Authors' (or reference) code as `owner/name`, `null` when none was found. */
+  repo: string | null;
+}
+
+export interface Facts {
+  paper: Source;
+  /** The published headline result, in our words. */
+  headline: string;
+  granularity: Granularity;
+  methodology: readonly Methodology[];
+  /** Whether the rule was compared with official code, and how far apart they were. */
+  checked: string;
+  /** What the source does not say and had to be filled in. */
+  reconstructed?: readonly string[];
+}
+
+/** An equation twice: to be read in a terminal, and as TeX for a page. */
+export interface Equation {
+  text: string;
+  tex: string;
+}
+
+/** A numeric building block of a card that is not a credit rule; it takes one object, as in the vector files. */
+// biome-ignore lint/suspicious/noExplicitAny: arguments differ from function to function; each one has types of its own
+export type CardFunction = (args: any) => unknown;
+
+export interface MethodDefinition<P extends z.ZodObject = z.ZodObject> {
+  id: string;
+  title: string;
+  /** What the method does, in one plain sentence. */
+  summary: string;
+  facts: Facts;
+  equations: readonly Equation[];
+  /** Parameters: a default, a range and a sentence (`.describe`) each; snake_case. */
+  params: P;
+  /** Named sets of parameters, for example `paper` and `official` where they differ. */
+  presets?: Readonly<Record<string, Partial<z.input<P>>>>;
+  /**
+   * Columns read. `?` = optional; `A | B` = at least one; ` if PARAM` = only when that parameter asks for it.
+   * Families are written with a star: `signals.ref_reward_*`.
+   */
+  reads: readonly string[];
+  writes: readonly string[];
+  /** Fixed, or worked out from the parameters. */
+  scope: Scope | ((params: z.output<P>) => Scope);
+  /** Takes rollouts whose reward is null or absent as they are. Without it `assign` stops at unscored rollouts. */
+  unscored?: boolean;
+  /** Understands branches (`turns.parent`). Without it `assign` refuses trees unless told how to read them. */
+  branches?: boolean;
+  /** Functions of the card, by the names of its vector file. */
+  functions?: Readonly<Record<string, CardFunction>>;
+  /** The credit rule: adds columns. `undefined` for cards that consist of functions only. */
+  assign?: (batch: Batch, params: z.output<P>) => Batch;
+}
+
+/** A method as the registry keeps it, whatever its parameters are. */
+export interface Method extends Omit<MethodDefinition, "scope" | "assign"> {
+  scope(params: Record<string, unknown>): Scope;
+  assign?: (batch: Batch, params: Record<string, unknown>) => Batch;
+}
+
+/**
+ * Declares a method. The definition is checked by the compiler; the result is what the registry lists.
+ */
+export function defineMethod<P extends z.ZodObject>(definition: MethodDefinition<P>): Method {
+  const { scope, assign } = definition;
+  return {
+    ...(definition as unknown as MethodDefinition),
+    scope: typeof scope === "function" ? (params) => scope(params as z.output<P>) : () => scope,
+    assign: assign === undefined ? undefined : (batch, params) => assign(batch, params as z.output<P>),
+  };
+}

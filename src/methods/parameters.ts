@@ -1,0 +1,26 @@
+import { z } from "zod";
+
+/** Parameters that many methods share, with one wording. */
+export const rewardColumn = z
+  .string()
+  .default("rollout.reward")
+  .describe(
+    "column of the outcome: rollout.reward, rewards.NAME, signals.NAME, or tokens.reward summed over policy tokens",
+  );
+
+export const singletonZeroOrReward = z
+  .enum(["zero", "reward"])
+  .default("zero")
+  .describe("advantage of a rollout that is alone in its group: 0, or its own reward");
+
+/** Small positive number added to a spread. */
+export const positiveEps = (value: number) =>
+  z.number().positive().default(value).describe("added to the standard deviation, outside the root");
+
+export const ddof = (value: 0 | 1) =>
+  z
+    .union([z.literal(0), z.literal(1)])
+    .default(value)
+    .describe("0 = population, 1 = sample standard deviation");
+
+export const unitInterval = (value: number, text: string) => z.number().min(0).max(1).default(value).describe(text);

@@ -1,0 +1,26 @@
+export { Batch, type BatchParts, type Groups, type LevelRows, type NumbersOptions } from "./batch.ts";
+export { BatchBuilder, batchFromObjects } from "./builder.ts";
+export {
+  type Column,
+  type ColumnValues,
+  type FloatArray,
+  firstNonFinite,
+  type JsonColumn,
+  type NumericArray,
+  type NumericColumn,
+  rolloutOfRow,
+  type StringColumn,
+} from "./column.ts";
+export { describe, type FaultPlace, InputError } from "./errors.ts";
+export { type JaggedLevel, jaggedKeys, jaggedLevels, type Level, levelKey, levelOf } from "./levels.ts";
+export { rolloutObject, rolloutObjects } from "./objects.ts";
+export {
+  checkEnds,
+  checkPointers,
+  checkRollout,
+  type RolloutObject,
+  reservedKeys,
+  type Storage,
+  storageOf,
+} from "./schema.ts";
+export { concatBatches, selectRollouts } from "./select.ts";
