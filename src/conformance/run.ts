@@ -61,9 +61,12 @@ function compare(expected: unknown, actual: unknown, tolerance: number, path: st
     const list = ArrayBuffer.isView(actual) ? Array.from(actual as unknown as ArrayLike<number>) : actual;
     if (!Array.isArray(list)) differ(`expected a list, got ${show(actual)}`);
     else if (list.length !== expected.length) differ(`expected ${expected.length} values, got ${list.length}`);
-    else expected.forEach((x, k) => compare(x, list[k], tolerance, `${path}[${k}]`, found));
+    else for (let k = 0; k < list.length; k++) compare(expected[k], list[k], tolerance, `${path}[${k}]`, found);
   } else if (expected !== null && typeof expected === "object") {
-    if (actual === null || typeof actual !== "object") return differ(`expected an object, got ${show(actual)}`);
+    if (actual === null || typeof actual !== "object") {
+      differ(`expected an object, got ${show(actual)}`);
+      return;
+    }
     for (const key of new Set([...Object.keys(expected), ...Object.keys(actual)])) {
       const wanted = (expected as Record<string, unknown>)[key];
       compare(wanted, (actual as Record<string, unknown>)[key], tolerance, `${path}.${key}`, found);

@@ -14,6 +14,11 @@ function cellsOf(column: Column, from: number, to: number): unknown[] {
   return cells;
 }
 
+function tableOf(rollout: RolloutObject, key: string): Record<string, unknown> {
+  rollout[key] ??= {};
+  return rollout[key] as Record<string, unknown>;
+}
+
 /** Rollout i of a batch in JSON form: the inverse of `batchFromObjects`. Columns that the rollout lacks stay absent. */
 export function rolloutObject(batch: Batch, i: number): RolloutObject {
   const rollout: RolloutObject = { id: batch.ids[i] };
@@ -28,10 +33,10 @@ export function rolloutObject(batch: Batch, i: number): RolloutObject {
     if (column.level === "rollout") {
       const [cell] = cellsOf(column, i, i + 1);
       if (key === "rollout" || dot < 0) rollout[name] = cell;
-      else ((rollout[key] ??= {}) as Record<string, unknown>)[name] = cell;
+      else tableOf(rollout, key)[name] = cell;
     } else {
       const offsets = batch.offsets(column.level);
-      ((rollout[key] ??= {}) as Record<string, unknown>)[name] = cellsOf(column, offsets[i], offsets[i + 1]);
+      tableOf(rollout, key)[name] = cellsOf(column, offsets[i], offsets[i + 1]);
     }
   }
   for (const [key, level] of Object.entries(jaggedKeys)) {
