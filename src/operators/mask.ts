@@ -1,4 +1,4 @@
-import type { Batch } from "../rollouts/index.ts";
+import type { Batch, NumericArray } from "../rollouts/index.ts";
 
 /**
  * The policy mask of all tokens: 1 where the policy wrote the token, 0 where the environment did; `null` when the policy
@@ -47,4 +47,24 @@ export function lastPolicyTokens(batch: Batch): Int32Array {
     }
     return last;
   });
+}
+
+/**
+ * Numbers of a token column of which only policy tokens are read: null is legal on tokens of the environment, where a
+ * log-probability, value or reward means nothing (0 stands there), and an error on policy tokens.
+ * @param absent value for rollouts that lack the column; default: that is an error.
+ */
+export function policyNumbers(batch: Batch, path: string, absent?: number): NumericArray {
+  const mask = policyMask(batch);
+  const column = batch.find(path);
+  if (mask === null || column?.kind !== "number" || column.valid === null) return batch.numbers(path, { absent });
+  const { valid } = column;
+  const offsets = batch.offsets("token");
+  for (let i = 0; i < batch.size; i++) {
+    if (!batch.hasIn(path, i)) continue;
+    for (let t = offsets[i]; t < offsets[i + 1]; t++) {
+      if (mask[t] === 1 && valid[t] === 0) throw batch.wrongValue(path, t, "a number", "null");
+    }
+  }
+  return batch.numbers(path, { absent, missing: 0 });
 }
