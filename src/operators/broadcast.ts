@@ -1,5 +1,6 @@
 import type { Batch, FloatArray, NumericArray } from "../rollouts/index.ts";
 import { policyMask } from "./mask.ts";
+import { policyRuns } from "./runs.ts";
 
 /**
  * Gives every policy token the value of its rollout; tokens of the environment get 0.
@@ -8,13 +9,11 @@ import { policyMask } from "./mask.ts";
  */
 export function rolloutsToTokens(batch: Batch, values: ArrayLike<number>): FloatArray {
   const out = batch.zeros("token");
-  const offsets = batch.offsets("token");
-  const mask = policyMask(batch);
+  const { offsets, starts, ends } = policyRuns(batch);
   for (let i = 0; i < batch.size; i++) {
     const value = values[i];
     if (value === 0) continue;
-    if (mask === null) out.fill(value, offsets[i], offsets[i + 1]);
-    else for (let t = offsets[i]; t < offsets[i + 1]; t++) if (mask[t] === 1) out[t] = value;
+    for (let run = offsets[i]; run < offsets[i + 1]; run++) out.fill(value, starts[run], ends[run]);
   }
   return out;
 }
@@ -51,6 +50,7 @@ export function rowsToTokens(batch: Batch, level: "turn" | "step", values: Array
   const mask = policyMask(batch);
   for (let row = 0; row < starts.length; row++) {
     const value = values[row];
+    if (value === 0) continue;
     if (mask === null) out.fill(value, starts[row], ends[row]);
     else for (let t = starts[row]; t < ends[row]; t++) if (mask[t] === 1) out[t] = value;
   }

@@ -1,4 +1,5 @@
 import type { Batch, NumericArray } from "../rollouts/index.ts";
+import { policyRuns } from "./runs.ts";
 
 /**
  * The policy mask of all tokens: 1 where the policy wrote the token, 0 where the environment did; `null` when the policy
@@ -9,26 +10,48 @@ export function policyMask(batch: Batch): Uint8Array | null {
   return batch.memo("policy mask", () => {
     if (!batch.has("tokens.mask")) return null;
     const given = batch.numbers("tokens.mask", { absent: 1 });
-    let zeros = 0;
-    for (let t = 0; t < given.length; t++) {
-      const m = given[t];
-      if (m !== 0 && m !== 1) throw batch.wrongValue("tokens.mask", t, "0 or 1", `${m}`);
-      zeros += 1 - m;
-    }
-    if (zeros === 0) return null;
-    return given instanceof Uint8Array ? given : Uint8Array.from(given);
+    const mask = given instanceof Uint8Array ? given : zeroOrOne(batch, given);
+    const seen = bitsSeen(mask);
+    if (seen.or > 1) zeroOrOne(batch, mask);
+    return seen.and === 1 ? null : mask;
   });
+}
+
+function zeroOrOne(batch: Batch, values: NumericArray): Uint8Array {
+  const wrong = values.findIndex((m) => m !== 0 && m !== 1);
+  if (wrong >= 0) throw batch.wrongValue("tokens.mask", wrong, "0 or 1", `${values[wrong]}`);
+  return Uint8Array.from(values);
+}
+
+/** Bitwise OR and AND of all bytes, four at a time. */
+function bitsSeen(bytes: Uint8Array): { or: number; and: number } {
+  let or = 0;
+  let and = -1;
+  let from = 0;
+  if (bytes.byteOffset % 4 === 0) {
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+    for (let k = 0; k < words.length; k++) {
+      or |= words[k];
+      and &= words[k];
+    }
+    from = words.length * 4;
+  }
+  or |= (or >>> 16) | (or >>> 8) | (or >>> 24);
+  and &= (and >>> 16) & (and >>> 8) & (and >>> 24);
+  for (let t = from; t < bytes.length; t++) {
+    or |= bytes[t];
+    and &= bytes[t];
+  }
+  return { or: or & 255, and: and & 255 };
 }
 
 /** Number of policy tokens (mask 1) of each rollout; all 0 where there are no tokens. */
 export function policyLengths(batch: Batch): Int32Array {
   return batch.memo("policy lengths", () => {
-    const offsets = batch.offsets("token");
-    const mask = policyMask(batch);
+    const { offsets, starts, ends } = policyRuns(batch);
     const lengths = new Int32Array(batch.size);
     for (let i = 0; i < batch.size; i++) {
-      if (mask === null) lengths[i] = offsets[i + 1] - offsets[i];
-      else for (let t = offsets[i]; t < offsets[i + 1]; t++) lengths[i] += mask[t];
+      for (let run = offsets[i]; run < offsets[i + 1]; run++) lengths[i] += ends[run] - starts[run];
     }
     return lengths;
   });
@@ -37,14 +60,9 @@ export function policyLengths(batch: Batch): Int32Array {
 /** The last policy token of each rollout as a token row of the batch, -1 where there is none. */
 export function lastPolicyTokens(batch: Batch): Int32Array {
   return batch.memo("last policy tokens", () => {
-    const offsets = batch.offsets("token");
-    const mask = policyMask(batch);
+    const { offsets, ends } = policyRuns(batch);
     const last = new Int32Array(batch.size);
-    for (let i = 0; i < batch.size; i++) {
-      let t = offsets[i + 1] - 1;
-      if (mask !== null) while (t >= offsets[i] && mask[t] === 0) t--;
-      last[i] = t >= offsets[i] ? t : -1;
-    }
+    for (let i = 0; i < batch.size; i++) last[i] = offsets[i + 1] > offsets[i] ? ends[offsets[i + 1] - 1] - 1 : -1;
     return last;
   });
 }

@@ -1,4 +1,5 @@
 import type { FloatArray } from "../rollouts/index.ts";
+import type { Runs } from "./runs.ts";
 
 export interface WhitenSpec {
   /** 0 = population, 1 = sample variance. Default 1. */
@@ -9,50 +10,96 @@ export interface WhitenSpec {
   scale?: boolean;
 }
 
-/** Mean and sum of squared distances over the rows with mask 1. */
-export interface MaskedMoments {
+/** Moments of the rows inside runs. */
+export interface RunMoments {
   count: number;
   mean: number;
+  /** Sum of squared distances from the mean (two-pass, float64). */
   squares: number;
-  min: number;
-  max: number;
+  /** Whether all values are equal; `mean` is then that value exactly and `squares` 0. */
+  flat: boolean;
 }
 
-/** Count, mean, squares (two-pass, float64) and extremes of the values with mask 1 (`null` = all). */
-export function maskedMoments(values: ArrayLike<number>, mask: Uint8Array | null): MaskedMoments {
+/** Count, mean and squares of the values inside runs. */
+export function runMoments(values: FloatArray, runs: Runs): RunMoments {
+  const { starts, ends } = runs;
   let count = 0;
+  for (let run = 0; run < starts.length; run++) count += ends[run] - starts[run];
+  if (count === 0) return { count, mean: 0, squares: 0, flat: true };
+  const first = values[starts[0]];
+  if (allEqual(values, runs, first)) return { count, mean: first, squares: 0, flat: true };
+  // Distances from a value of the set keep the first pass free of cancellation when the mean is far from 0.
   let sum = 0;
-  let min = Number.POSITIVE_INFINITY;
-  let max = Number.NEGATIVE_INFINITY;
-  for (let t = 0; t < values.length; t++) {
-    if (mask !== null && mask[t] === 0) continue;
-    const x = values[t];
-    count++;
-    sum += x;
-    if (x < min) min = x;
-    if (x > max) max = x;
-  }
-  const mean = min === max ? min : count > 0 ? sum / count : 0;
+  for (let run = 0; run < starts.length; run++) sum += distances(values, starts[run], ends[run], first);
+  const mean = first + sum / count;
   let squares = 0;
-  for (let t = 0; t < values.length; t++) {
-    if (mask !== null && mask[t] === 0) continue;
-    const d = values[t] - mean;
-    squares += d * d;
+  for (let run = 0; run < starts.length; run++) squares += squaredDistances(values, starts[run], ends[run], mean);
+  return { count, mean, squares, flat: false };
+}
+
+function allEqual(values: FloatArray, { starts, ends }: Runs, first: number): boolean {
+  for (let run = 0; run < starts.length; run++) {
+    for (let t = starts[run]; t < ends[run]; t++) if (values[t] !== first) return false;
   }
-  return { count, mean, squares, min, max };
+  return true;
+}
+
+// Four lanes: the latency of one addition would otherwise bound both loops.
+function distances(values: FloatArray, from: number, to: number, centre: number): number {
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let t = from;
+  for (; t + 3 < to; t += 4) {
+    a += values[t] - centre;
+    b += values[t + 1] - centre;
+    c += values[t + 2] - centre;
+    d += values[t + 3] - centre;
+  }
+  for (; t < to; t++) a += values[t] - centre;
+  return a + b + (c + d);
+}
+
+function squaredDistances(values: FloatArray, from: number, to: number, centre: number): number {
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let t = from;
+  for (; t + 3 < to; t += 4) {
+    const p = values[t] - centre;
+    const q = values[t + 1] - centre;
+    const r = values[t + 2] - centre;
+    const s = values[t + 3] - centre;
+    a += p * p;
+    b += q * q;
+    c += r * r;
+    d += s * s;
+  }
+  for (; t < to; t++) {
+    const p = values[t] - centre;
+    a += p * p;
+  }
+  return a + b + (c + d);
 }
 
 /**
- * Whitens the values with mask 1 in place: (x − mean) / sqrt(var + eps); the others become 0.
+ * Whitens the values inside runs in place: (x − mean) / sqrt(var + eps). Rows outside are left as they are.
  * Fewer than two values, or all equal, give 0.
  */
-export function whitenInPlace(values: FloatArray, mask: Uint8Array | null, spec: WhitenSpec = {}): void {
+export function whitenRuns(values: FloatArray, runs: Runs, spec: WhitenSpec = {}, moments?: RunMoments): void {
   const { ddof = 1, eps = 1e-8, scale = true } = spec;
-  const { count, mean, squares, min, max } = maskedMoments(values, mask);
-  if (count < 2 || min === max) {
-    values.fill(0);
-    return;
+  const { count, mean, squares, flat } = moments ?? runMoments(values, runs);
+  const { starts, ends } = runs;
+  const zero = count < 2 || flat;
+  const factor = zero || !scale ? 1 : 1 / Math.sqrt(squares / (count - ddof) + eps);
+  for (let run = 0; run < starts.length; run++) {
+    if (zero) values.fill(0, starts[run], ends[run]);
+    else scaleRun(values, starts[run], ends[run], mean, factor);
   }
-  const factor = scale ? 1 / Math.sqrt(squares / (count - ddof) + eps) : 1;
-  for (let t = 0; t < values.length; t++) values[t] = mask !== null && mask[t] === 0 ? 0 : (values[t] - mean) * factor;
+}
+
+function scaleRun(values: FloatArray, from: number, to: number, mean: number, factor: number): void {
+  for (let t = from; t < to; t++) values[t] = (values[t] - mean) * factor;
 }

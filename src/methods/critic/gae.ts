@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { gaeInto } from "../../operators/gae.ts";
-import { policyMask } from "../../operators/mask.ts";
-import { whitenInPlace } from "../../operators/whiten.ts";
+import { policyRuns } from "../../operators/runs.ts";
+import { whitenRuns } from "../../operators/whiten.ts";
 import type { Batch } from "../../rollouts/index.ts";
 import { defineMethod } from "../method.ts";
 import { ddof, unitInterval } from "../parameters.ts";
@@ -21,7 +21,7 @@ const params = z.object({
  */
 function assign(batch: Batch, p: z.output<typeof params>): Batch {
   const values = batch.numbers("tokens.value");
-  const mask = policyMask(batch);
+  const runs = policyRuns(batch);
   const perToken = batch.has("tokens.reward");
   const rewards = perToken ? batch.numbers("tokens.reward") : null;
   const last = perToken ? null : batch.numbers("rollout.reward");
@@ -31,8 +31,8 @@ function assign(batch: Batch, p: z.output<typeof params>): Batch {
   const advantage = batch.zeros("token", values);
   const returns = batch.zeros("token", values);
   const { gamma, lam } = p;
-  gaeInto({ offsets: batch.offsets("token"), values, rewards, last, bootstrap, mask, gamma, lam }, advantage, returns);
-  if (p.whiten_advantage) whitenInPlace(advantage, mask, { ddof: p.whiten_ddof, eps: p.whiten_eps });
+  gaeInto({ runs, values, rewards, last, bootstrap, gamma, lam }, advantage, returns);
+  if (p.whiten_advantage) whitenRuns(advantage, runs, { ddof: p.whiten_ddof, eps: p.whiten_eps });
   return batch.with({ "tokens.advantage": advantage, "tokens.return": returns });
 }
 
