@@ -8,6 +8,7 @@ import {
   selectRollouts,
 } from "../rollouts/index.ts";
 import type { Method } from "./method.ts";
+import { parseRead } from "./reads.ts";
 import { findMethod } from "./registry.ts";
 
 export interface AssignOptions {
@@ -15,6 +16,8 @@ export interface AssignOptions {
   preset?: string;
   /** Rollouts without a reward: stop (default), or leave them out of every pool and give them advantage and weight 0. */
   unscored?: "stop" | "leave-out";
+  /** Called once per thing that a person should know about the result. */
+  warn?: (message: string) => void;
 }
 
 /**
@@ -73,25 +76,43 @@ export function assign(
   const settled = methodParams(chosen, params, options.preset);
   try {
     const unscored = chosen.unscored === true ? [] : unscoredRollouts(batch, chosen, settled);
-    if (unscored.length === 0) return finite(batch, chosen.assign(batch, settled));
+    if (unscored.length === 0) {
+      const result = finite(batch, chosen.assign(batch, settled));
+      warnAbout(result, chosen, settled, options);
+      return result;
+    }
     if (options.unscored !== "leave-out") throw unscoredError(batch, unscored);
     const out = new Set(unscored);
     const kept = Array.from({ length: batch.size }, (_, i) => i).filter((i) => !out.has(i));
     const scored = selectRollouts(batch, kept);
-    return leftOut(batch, kept, scored, finite(scored, chosen.assign(scored, settled)));
+    const result = finite(scored, chosen.assign(scored, settled));
+    warnAbout(result, chosen, settled, options);
+    return leftOut(batch, kept, scored, result);
   } catch (error) {
     throw error instanceof InputError ? error.located({ method: chosen.id }) : error;
   }
 }
 
-/** Rollouts without an outcome, for methods that need one: `reward_column`, else `rollout.reward` when it is required. */
+function warnAbout(result: Batch, method: Method, params: Record<string, unknown>, options: AssignOptions): void {
+  if (options.warn === undefined || method.warnings === undefined) return;
+  for (const message of method.warnings(result, params)) options.warn(message);
+}
+
+/**
+ * Rollouts without an outcome, for methods that need one: `reward_column`, else `rollout.reward` when it is required.
+ * A rollout that has another column of the same entry of `reads` (as `tokens.reward | rollout.reward`) is not among them.
+ */
 function unscoredRollouts(batch: Batch, method: Method, params: Record<string, unknown>): number[] {
   const path = typeof params.reward_column === "string" ? params.reward_column : "rollout.reward";
-  const needed = method.reads.some((read) => read === path || read === "reward_column");
-  if (!needed || !batch.has(path) || batch.column(path).level !== "rollout") return [];
+  const isOutcome = (name: string) => name === path || name === "reward_column";
+  const read = method.reads.map(parseRead).find(({ optional, anyOf }) => !optional && anyOf.some(isOutcome));
+  if (read === undefined || !batch.has(path) || batch.column(path).level !== "rollout") return [];
   const valid = batch.validity(path);
   if (valid === null) return [];
-  return Array.from({ length: batch.size }, (_, i) => i).filter((i) => valid[i] === 0);
+  const others = read.anyOf.filter((name) => !isOutcome(name));
+  return Array.from({ length: batch.size }, (_, i) => i).filter(
+    (i) => valid[i] === 0 && !others.some((name) => batch.hasIn(name, i)),
+  );
 }
 
 function unscoredError(batch: Batch, unscored: readonly number[]): InputError {

@@ -90,13 +90,16 @@ export interface MethodDefinition<P extends z.ZodObject = z.ZodObject> {
   branches?: boolean;
   /** Functions of the card, by the names of its vector file. */
   functions?: Readonly<Record<string, CardFunction>>;
+  /** What a person should know about a result: one sentence each. Sees the batch with the columns that `assign` added. */
+  warnings?: (batch: Batch, params: z.output<P>) => readonly string[];
   /** The credit rule: adds columns. `undefined` for cards that consist of functions only. */
   assign?: (batch: Batch, params: z.output<P>) => Batch;
 }
 
 /** A method as the registry keeps it, whatever its parameters are. */
-export interface Method extends Omit<MethodDefinition, "scope" | "assign"> {
+export interface Method extends Omit<MethodDefinition, "scope" | "warnings" | "assign"> {
   scope(params: Record<string, unknown>): Scope;
+  warnings?: (batch: Batch, params: Record<string, unknown>) => readonly string[];
   assign?: (batch: Batch, params: Record<string, unknown>) => Batch;
 }
 
@@ -104,10 +107,11 @@ export interface Method extends Omit<MethodDefinition, "scope" | "assign"> {
  * Declares a method. The definition is checked by the compiler; the result is what the registry lists.
  */
 export function defineMethod<P extends z.ZodObject>(definition: MethodDefinition<P>): Method {
-  const { scope, assign } = definition;
+  const { scope, warnings, assign } = definition;
   return {
     ...(definition as unknown as MethodDefinition),
     scope: typeof scope === "function" ? (params) => scope(params as z.output<P>) : () => scope,
+    warnings: warnings === undefined ? undefined : (batch, params) => warnings(batch, params as z.output<P>),
     assign: assign === undefined ? undefined : (batch, params) => assign(batch, params as z.output<P>),
   };
 }
