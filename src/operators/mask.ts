@@ -1,4 +1,4 @@
-import type { Batch, NumericArray } from "../rollouts/index.ts";
+import { type Batch, InputError, type NumericArray } from "../rollouts/index.ts";
 import { policyRuns } from "./runs.ts";
 
 /**
@@ -14,7 +14,7 @@ export function policyMask(batch: Batch): Uint8Array | null {
     const seen = bitsSeen(mask);
     if (seen.or > 1) zeroOrOne(batch, mask);
     return seen.and === 1 ? null : mask;
-  });
+  }, ["tokens.mask"]);
 }
 
 function zeroOrOne(batch: Batch, values: NumericArray): Uint8Array {
@@ -54,7 +54,7 @@ export function policyLengths(batch: Batch): Int32Array {
       for (let run = offsets[i]; run < offsets[i + 1]; run++) lengths[i] += ends[run] - starts[run];
     }
     return lengths;
-  });
+  }, ["tokens.mask"]);
 }
 
 /** The last policy token of each rollout as a token row of the batch, -1 where there is none. */
@@ -64,7 +64,7 @@ export function lastPolicyTokens(batch: Batch): Int32Array {
     const last = new Int32Array(batch.size);
     for (let i = 0; i < batch.size; i++) last[i] = offsets[i + 1] > offsets[i] ? ends[offsets[i + 1] - 1] - 1 : -1;
     return last;
-  });
+  }, ["tokens.mask"]);
 }
 
 /**
@@ -85,4 +85,15 @@ export function policyNumbers(batch: Batch, path: string, absent?: number): Nume
     }
   }
   return batch.numbers(path, { absent, missing: 0 });
+}
+
+/**
+ * For methods that put credit on tokens and mean nothing without them.
+ * @throws InputError naming the first rollout that has no `tokens`. An empty response has them.
+ */
+export function requireTokens(batch: Batch): void {
+  const { present } = batch.rows("token");
+  const lacking = present?.indexOf(0) ?? -1;
+  if (lacking < 0) return;
+  throw new InputError("the rollout has no tokens", { rollout: batch.ids[lacking], expected: "a `tokens` level" });
 }

@@ -1,5 +1,5 @@
 import { type Batch, InputError, type NumericArray } from "../rollouts/index.ts";
-import { policyMask } from "./mask.ts";
+import { policyMask, policyNumbers } from "./mask.ts";
 
 /** Outcomes of all rollouts and which of them were scored (`null` = all). */
 export interface Outcomes {
@@ -23,9 +23,20 @@ export function outcomes(batch: Batch, column = "rollout.reward"): Outcomes {
   return { rewards: batch.numbers(column, { missing: 0 }), scored: batch.validity(column) };
 }
 
+/**
+ * Outcomes of all rollouts, for methods where each of them has to be scored.
+ * @throws InputError when a rollout lacks the column or its outcome is null.
+ */
+export function knownOutcomes(batch: Batch, column = "rollout.reward"): NumericArray {
+  const { rewards, scored } = outcomes(batch, column);
+  const unknown = scored === null ? -1 : scored.indexOf(0);
+  if (unknown >= 0) throw batch.wrongValue(column, unknown, "a number", "null");
+  return rewards;
+}
+
 /** Sum of a token column over the policy tokens of each rollout. */
 export function sumOverPolicyTokens(batch: Batch, path: string): Float64Array {
-  const values = batch.numbers(path);
+  const values = policyNumbers(batch, path);
   const mask = policyMask(batch);
   const offsets = batch.offsets("token");
   const sums = new Float64Array(batch.size);
