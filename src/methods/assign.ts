@@ -4,6 +4,7 @@ import {
   type ColumnValues,
   firstNonFinite,
   InputError,
+  LaterColumn,
   type NumericArray,
   selectRollouts,
 } from "../rollouts/index.ts";
@@ -157,7 +158,7 @@ function leftOut(batch: Batch, kept: readonly number[], before: Batch, after: Ba
 function finite(before: Batch, after: Batch): Batch {
   for (const path of after.paths) {
     const column = after.column(path);
-    if (column.kind !== "number" || before.find(path) === column) continue;
+    if (column.kind !== "number" || column instanceof LaterColumn || before.find(path) === column) continue;
     const row = firstNonFinite(column.values);
     if (row >= 0) {
       const { at } = after.wrongValue(path, row, "a finite result", String(column.values[row]));

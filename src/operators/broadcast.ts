@@ -40,7 +40,7 @@ export function tokenSpans(batch: Batch, level: "turn" | "step"): { starts: Int3
       }
     }
     return { starts, ends };
-  });
+  }, ["turns.end", "steps.end"]);
 }
 
 /** Gives every policy token the value of its turn or step; tokens of the environment get 0. */

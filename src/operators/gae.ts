@@ -16,14 +16,21 @@ export interface GaeInput {
   lam: number;
 }
 
+/** Sums that whitening needs, taken along the way: of the advantages and of their squares. */
+export interface GaeSums {
+  sum: number;
+  squares: number;
+}
+
 /**
  * Generalized advantage estimation over any chain of rows (tokens, turns, segments), arXiv 1506.02438 eq. 16:
  * δ_t = r_t + γ V_{t'} − V_t,  A_t = δ_t + γλ A_{t'},  return_t = A_t + V_t, with t' the next row that counts.
  * Writes into `advantage` and `returns` (one per row); rows that do not count are left as they are.
+ * @returns sum and sum of squares of all advantages.
  */
-export function gaeInto(input: GaeInput, advantage: FloatArray, returns: FloatArray): void {
+export function gaeInto(input: GaeInput, advantage: FloatArray, returns: FloatArray): GaeSums {
   const { runs, values, rewards = null, last = null, bootstrap = null, gamma, lam } = input;
-  const state = new Float64Array(2);
+  const state = new Float64Array(4);
   for (let chain = 0; chain + 1 < runs.offsets.length; chain++) {
     state[0] = bootstrap === null ? 0 : bootstrap[chain];
     state[1] = 0;
@@ -41,11 +48,14 @@ export function gaeInto(input: GaeInput, advantage: FloatArray, returns: FloatAr
         state[0] = value;
         advantage[to] = state[1];
         returns[to] = state[1] + value;
+        state[2] += state[1];
+        state[3] += state[1] * state[1];
         withoutRewards(values, advantage, returns, from, to, gamma, gamma * lam, state);
       }
       final = 0;
     }
   }
+  return { sum: state[2], squares: state[3] };
 }
 
 function withRewards(
@@ -63,20 +73,26 @@ function withRewards(
   let next = state[0];
   let carry = state[1];
   let extra = final;
+  let sum = 0;
+  let squares = 0;
   for (let t = to - 1; t >= from; t--) {
     const value = values[t];
     carry = rewards[t] + extra + gamma * next - value + decay * carry;
     advantage[t] = carry;
     returns[t] = carry + value;
+    sum += carry;
+    squares += carry * carry;
     next = value;
     extra = 0;
   }
   state[0] = next;
   state[1] = carry;
+  state[2] += sum;
+  state[3] += squares;
 }
 
 /**
- * Four rows at a time: A_{t-3} … A_t are each written as (their δ's) + decay^k · carry, so that one multiplication and
+ * Four rows at a time (state: next value, carried advantage, sum, sum of squares): A_{t-3} … A_t are each written as (their δ's) + decay^k · carry, so that one multiplication and
  * one addition per four rows depend on the step before instead of four.
  */
 function withoutRewards(
@@ -94,6 +110,8 @@ function withoutRewards(
   const decay4 = decay2 * decay2;
   let next = state[0];
   let carry = state[1];
+  let sum = 0;
+  let squares = 0;
   let t = to - 1;
   for (; t - 3 >= from; t -= 4) {
     const v0 = values[t];
@@ -116,6 +134,8 @@ function withoutRewards(
     returns[t - 1] = a1 + v1;
     returns[t - 2] = a2 + v2;
     returns[t - 3] = carry + v3;
+    sum += a0 + a1 + (a2 + carry);
+    squares += a0 * a0 + a1 * a1 + (a2 * a2 + carry * carry);
     next = v3;
   }
   for (; t >= from; t--) {
@@ -123,10 +143,14 @@ function withoutRewards(
     carry = gamma * next - value + decay * carry;
     advantage[t] = carry;
     returns[t] = carry + value;
+    sum += carry;
+    squares += carry * carry;
     next = value;
   }
   state[0] = next;
   state[1] = carry;
+  state[2] += sum;
+  state[3] += squares;
 }
 
 /** Runs of rows for GAE over turns or segments: rows with `done` 1 close a chain, nothing flows back over them. */

@@ -16,12 +16,12 @@ export function poolByGroup(batch: Batch, level: RowLevel): Pools {
     const of = new Int32Array(batch.count(level));
     for (let i = 0; i < batch.size; i++) of.fill(batch.groupOf[i], offsets[i], offsets[i + 1]);
     return { of, count: batch.groupCount };
-  });
+  }, []);
 }
 
 /** One pool for the whole call. */
 export function poolOfCall(batch: Batch, level: RowLevel): Pools {
-  return batch.memo(`pool call ${level}`, () => ({ of: new Int32Array(batch.count(level)), count: 1 }));
+  return batch.memo(`pool call ${level}`, () => ({ of: new Int32Array(batch.count(level)), count: 1 }), []);
 }
 
 /** One pool per (group, row number within the rollout): the turns of one depth. */
@@ -29,7 +29,7 @@ export function poolByIndex(batch: Batch, level: "turn" | "step"): Pools {
   return batch.memo(`pool index ${level}`, () => {
     const offsets = batch.offsets(level);
     return poolByKeys(batch, level, (row, rollout) => row - offsets[rollout]);
-  });
+  }, []);
 }
 
 /** One pool per (group, key of the row), for example the agent or the state; rows with key `null` are in none. */

@@ -13,7 +13,7 @@ export interface Runs {
  * mask token by token. Linear in tokens.
  */
 export function policyRuns(batch: Batch): Runs {
-  return batch.memo("policy runs", () => maskRuns(batch.offsets("token"), policyMask(batch)));
+  return batch.memo("policy runs", () => maskRuns(batch.offsets("token"), policyMask(batch)), ["tokens.mask"]);
 }
 
 /** Runs of mask 1 inside every chain of rows; without a mask every chain that is not empty is one run. */

@@ -20,14 +20,23 @@ export interface RunMoments {
   flat: boolean;
 }
 
-/** Count, mean and squares of the values inside runs. */
-export function runMoments(values: FloatArray, runs: Runs): RunMoments {
+/**
+ * Count, mean and squares of the values inside runs.
+ * @param sums sum and sum of squares where they are already known: they save both passes unless the mean is so far from 0
+ * that their difference would lose digits.
+ */
+export function runMoments(values: FloatArray, runs: Runs, sums?: { sum: number; squares: number }): RunMoments {
   const { starts, ends } = runs;
   let count = 0;
   for (let run = 0; run < starts.length; run++) count += ends[run] - starts[run];
   if (count === 0) return { count, mean: 0, squares: 0, flat: true };
   const first = values[starts[0]];
   if (allEqual(values, runs, first)) return { count, mean: first, squares: 0, flat: true };
+  if (sums !== undefined) {
+    const mean = sums.sum / count;
+    const squares = sums.squares - mean * sums.sum;
+    if (mean * sums.sum < 16 * squares) return { count, mean, squares, flat: false };
+  }
   // Distances from a value of the set keep the first pass free of cancellation when the mean is far from 0.
   let sum = 0;
   for (let run = 0; run < starts.length; run++) sum += distances(values, starts[run], ends[run], first);
@@ -88,9 +97,14 @@ function squaredDistances(values: FloatArray, from: number, to: number, centre: 
  * Whitens the values inside runs in place: (x − mean) / sqrt(var + eps). Rows outside are left as they are.
  * Fewer than two values, or all equal, give 0.
  */
-export function whitenRuns(values: FloatArray, runs: Runs, spec: WhitenSpec = {}, moments?: RunMoments): void {
+export function whitenRuns(
+  values: FloatArray,
+  runs: Runs,
+  spec: WhitenSpec = {},
+  moments = runMoments(values, runs),
+): void {
   const { ddof = 1, eps = 1e-8, scale = true } = spec;
-  const { count, mean, squares, flat } = moments ?? runMoments(values, runs);
+  const { count, mean, squares, flat } = moments;
   const { starts, ends } = runs;
   const zero = count < 2 || flat;
   const factor = zero || !scale ? 1 : 1 / Math.sqrt(squares / (count - ddof) + eps);

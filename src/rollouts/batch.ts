@@ -1,5 +1,5 @@
 import type { Column, ColumnValues, FloatArray, NumericArray, NumericColumn } from "./column.ts";
-import { firstNonFinite, rolloutOfRow } from "./column.ts";
+import { firstNonFinite, LaterColumn, rolloutOfRow } from "./column.ts";
 import { describe, InputError } from "./errors.ts";
 import { type JaggedLevel, type Level, levelKey, levelOf } from "./levels.ts";
 
@@ -44,7 +44,7 @@ export class Batch {
   readonly groupCount: number;
   readonly #levels: Partial<Readonly<Record<JaggedLevel, LevelRows>>>;
   readonly #columns: ReadonlyMap<string, Column>;
-  readonly #memo = new Map<string, unknown>();
+  readonly #memo = new Map<string, { value: unknown; reads: readonly string[] | null }>();
 
   constructor(parts: BatchParts) {
     this.ids = parts.ids;
@@ -82,10 +82,17 @@ export class Batch {
     return { ids: this.ids, groupNames: this.groupNames, levels: this.#levels, columns: this.#columns };
   }
 
-  /** Computes a value derived from this batch once. The key must say everything that the value depends on. */
-  memo<T>(key: string, make: () => T): T {
-    if (!this.#memo.has(key)) this.#memo.set(key, make());
-    return this.#memo.get(key) as T;
+  /**
+   * Computes a value derived from this batch once. The key must say everything that the value depends on.
+   * @param reads columns that the value depends on besides ids, groups and levels: batches made by `with` keep the value
+   * unless they replace one of them. Default: unknown, not kept.
+   */
+  memo<T>(key: string, make: () => T, reads: readonly string[] | null = null): T {
+    const known = this.#memo.get(key);
+    if (known !== undefined) return known.value as T;
+    const value = make();
+    this.#memo.set(key, { value, reads });
+    return value;
   }
 
   /** The rollouts of each group. */
@@ -98,17 +105,21 @@ export class Batch {
       const members = new Int32Array(this.size);
       for (let i = 0; i < this.size; i++) members[next[this.groupOf[i]]++] = i;
       return { count: this.groupCount, offsets, members };
-    });
+    }, []);
   }
 
   /** Rows of a level; a level that no rollout has is empty in each. */
   rows(level: JaggedLevel): LevelRows {
     return (
       this.#levels[level] ??
-      this.memo(`rows ${level}`, () => ({
-        offsets: new Int32Array(this.size + 1),
-        present: new Uint8Array(this.size),
-      }))
+      this.memo(
+        `rows ${level}`,
+        () => ({
+          offsets: new Int32Array(this.size + 1),
+          present: new Uint8Array(this.size),
+        }),
+        [],
+      )
     );
   }
 
@@ -120,7 +131,7 @@ export class Batch {
   /** First row of each rollout at a level (length size + 1), for `rollout` the identity. */
   offsets(level: Level): Int32Array {
     if (level !== "rollout") return this.rows(level).offsets;
-    return this.memo("offsets rollout", () => Int32Array.from({ length: this.size + 1 }, (_, i) => i));
+    return this.memo("offsets rollout", () => Int32Array.from({ length: this.size + 1 }, (_, i) => i), []);
   }
 
   /** Whether at least one rollout (`any`) or every rollout has the level. An empty batch has every level. */
@@ -222,7 +233,11 @@ export class Batch {
   with(columns: Readonly<Record<string, ColumnValues>>): Batch {
     const next = new Map(this.#columns);
     for (const [path, values] of Object.entries(columns)) next.set(path, this.#made(path, values));
-    return new Batch({ ...this.parts, columns: next });
+    const made = new Batch({ ...this.parts, columns: next });
+    for (const [key, entry] of this.#memo) {
+      if (entry.reads?.every((path) => !(path in columns))) made.#memo.set(key, entry);
+    }
+    return made;
   }
 
   /** A new batch without the named columns. */
@@ -241,18 +256,18 @@ export class Batch {
 
   /**
    * Whether signals come in single precision: some float column is float32 and no token, turn or step column float64.
-   * New columns are then float32 too.
+   * New columns are then float32 too. Decided once: batches made by `with` keep it.
    */
   get single(): boolean {
     return this.memo("single", () => {
       let narrow = false;
       for (const column of this.#columns.values()) {
-        if (column.kind !== "number") continue;
+        if (column.kind !== "number" || column instanceof LaterColumn) continue;
         if (column.values instanceof Float32Array) narrow = true;
         else if (column.values instanceof Float64Array && column.level !== "rollout") return false;
       }
       return narrow;
-    });
+    }, []);
   }
 
   /** Error for a column that rollout i lacks. */
@@ -277,11 +292,8 @@ export class Batch {
       const row = column.values.findIndex((x) => x !== null && typeof x !== "number");
       throw this.wrongValue(path, Math.max(row, 0), "a number", describe(column.values[Math.max(row, 0)]));
     }
-    this.memo(`finite ${path}`, () => {
-      const row = firstNonFinite(column.values);
-      if (row >= 0) throw this.wrongValue(path, row, "a finite number", String(column.values[row]));
-      return true;
-    });
+    const row = firstNonFinite(column.values);
+    if (row >= 0) throw this.wrongValue(path, row, "a finite number", String(column.values[row]));
     return column;
   }
 
@@ -335,25 +347,19 @@ export class Batch {
   #made(path: string, values: ColumnValues): Column {
     const level = levelOf(path);
     const rows = this.count(level);
-    const length =
-      ArrayBuffer.isView(values) || Array.isArray(values)
-        ? values.length
-        : "json" in values
-          ? values.json.length
-          : (values as { values: NumericArray }).values.length;
-    if (length !== rows) {
-      throw new InputError("new column has the wrong length", {
-        column: path,
-        expected: `${rows} rows`,
-        got: `${length}`,
-      });
-    }
     const present = level === "rollout" ? null : this.rows(level).present;
-    if (ArrayBuffer.isView(values))
-      return { kind: "number", level, values: values as NumericArray, valid: null, present };
-    if (Array.isArray(values)) return { kind: "string", level, values, present };
-    if ("json" in values) return { kind: "json", level, values: values.json, present };
+    const checked = <T extends { length: number }>(given: T): T => {
+      if (given.length === rows) return given;
+      const at = { column: path, expected: `${rows} rows`, got: `${given.length}` };
+      throw new InputError("new column has the wrong length", at);
+    };
+    if (ArrayBuffer.isView(values)) {
+      return { kind: "number", level, values: checked(values as NumericArray), valid: null, present };
+    }
+    if (Array.isArray(values)) return { kind: "string", level, values: checked(values), present };
+    if ("later" in values) return new LaterColumn(level, present, () => checked(values.later()));
+    if ("json" in values) return { kind: "json", level, values: checked(values.json), present };
     const pair = values as { values: NumericArray; valid: Uint8Array | null };
-    return { kind: "number", level, values: pair.values, valid: pair.valid, present };
+    return { kind: "number", level, values: checked(pair.values), valid: pair.valid, present };
   }
 }

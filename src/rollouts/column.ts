@@ -38,12 +38,41 @@ export type ColumnValues =
   | NumericArray
   | readonly (string | null)[]
   | { values: NumericArray; valid: Uint8Array | null }
-  | { json: readonly unknown[] };
+  | { json: readonly unknown[] }
+  | { later: () => NumericArray };
 
-/** Index of the first value that is NaN or infinite, or -1. */
+/**
+ * A numeric column whose values are worked out when they are first read: a broadcast (one number per rollout spread over
+ * its tokens) then costs nothing until somebody wants it row by row. `make` must give finite numbers.
+ */
+export class LaterColumn implements NumericColumn {
+  readonly kind = "number";
+  readonly valid = null;
+  readonly level: Level;
+  readonly present: Uint8Array | null;
+  readonly #make: () => NumericArray;
+  #values: NumericArray | null = null;
+
+  constructor(level: Level, present: Uint8Array | null, make: () => NumericArray) {
+    this.level = level;
+    this.present = present;
+    this.#make = make;
+  }
+
+  get values(): NumericArray {
+    this.#values ??= this.#make();
+    return this.#values;
+  }
+}
+
+const finiteArrays = new WeakSet<NumericArray>();
+
+/** Index of the first value that is NaN or infinite, or -1; an array is looked through once in its life. */
 export function firstNonFinite(values: NumericArray): number {
-  if (values instanceof Int32Array || values instanceof Uint8Array) return -1;
-  return values instanceof Float32Array ? scan32(values) : scan64(values);
+  if (values instanceof Int32Array || values instanceof Uint8Array || finiteArrays.has(values)) return -1;
+  const row = values instanceof Float32Array ? scan32(values) : scan64(values);
+  if (row < 0) finiteArrays.add(values);
+  return row;
 }
 
 // A sum of x·0 is NaN as soon as one value is NaN or infinite; four lanes hide the latency of the addition.

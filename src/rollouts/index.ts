@@ -6,6 +6,7 @@ export {
   type FloatArray,
   firstNonFinite,
   type JsonColumn,
+  LaterColumn,
   type NumericArray,
   type NumericColumn,
   rolloutOfRow,

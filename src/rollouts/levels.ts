@@ -47,7 +47,7 @@ export function levelOf(path: string): Level {
   const key = dot < 0 ? path : path.slice(0, dot);
   if (dot > 0 && dot < path.length - 1) {
     if (rolloutKeys.has(key)) return "rollout";
-    if (key in jaggedKeys) return jaggedKeys[key as keyof typeof jaggedKeys];
+    if (Object.hasOwn(jaggedKeys, key)) return jaggedKeys[key as keyof typeof jaggedKeys];
   }
   throw new InputError("not a column path", {
     column: path,

@@ -1,3 +1,5 @@
+import { NumberCells } from "./cells.ts";
+import { firstNonFinite } from "./column.ts";
 import { describe, InputError } from "./errors.ts";
 import { jaggedKeys } from "./levels.ts";
 
@@ -54,6 +56,10 @@ function wrong(rollout: string, column: string, expected: string, value: unknown
   return new InputError("wrong value", { rollout, column, expected, got: describe(value), hint });
 }
 
+function nameless(rollout: string, column: string): InputError {
+  return new InputError("column without a name", { rollout, column, hint: "give the column a name of one letter or more" });
+}
+
 function checkCell(rollout: string, path: string, value: unknown, row: number): void {
   const at = row < 0 ? "" : ` (row ${row})`;
   if (typeof value === "number") {
@@ -68,6 +74,22 @@ function checkCell(rollout: string, path: string, value: unknown, row: number): 
   if (value !== null && numericPaths.has(path)) throw wrong(rollout, path, `a number or null${at}`, value);
 }
 
+/** Numbers that came as they are stored: what `checkCell` checks, without a call per cell. */
+function checkNumbers(id: string, path: string, { values, valid }: NumberCells): void {
+  const storage = storageOf(path);
+  if (storage === "float") {
+    const row = firstNonFinite(values);
+    if (row >= 0) checkCell(id, path, values[row], row);
+    return;
+  }
+  for (let row = 0; row < values.length; row++) {
+    const value = values[row];
+    const known = valid === null || valid[row] === 1;
+    const fits = storage === "bit" ? value === 0 || value === 1 : value === (value | 0);
+    if (!known || !fits) checkCell(id, path, known ? value : null, row);
+  }
+}
+
 /** Length of a level of one rollout; checks that all of its lists agree. */
 function checkLevel(id: string, key: string, level: unknown): number {
   if (!isObject(level)) throw wrong(id, key, "an object of lists", level);
@@ -75,7 +97,8 @@ function checkLevel(id: string, key: string, level: unknown): number {
   let first = "";
   for (const [name, list] of Object.entries(level)) {
     const path = `${key}.${name}`;
-    if (!Array.isArray(list)) throw wrong(id, path, "a list", list);
+    if (name === "") throw nameless(id, path);
+    if (!Array.isArray(list) && !(list instanceof NumberCells)) throw wrong(id, path, "a list", list);
     if (length < 0) {
       length = list.length;
       first = path;
@@ -87,10 +110,15 @@ function checkLevel(id: string, key: string, level: unknown): number {
         got: `${list.length}`,
       });
     }
+    if (list instanceof NumberCells) {
+      checkNumbers(id, path, list);
+      continue;
+    }
+    const float = storageOf(path) === "float";
     for (let row = 0; row < list.length; row++) {
       const value = list[row];
       // The common case of a float column is decided here, without a call.
-      if (typeof value === "number" && value - value === 0 && !(path in storageByPath)) continue;
+      if (float && typeof value === "number" && value - value === 0) continue;
       checkCell(id, path, value, row);
     }
   }
@@ -155,6 +183,11 @@ export function checkPointers(
   }
 }
 
+/** A list of whole numbers, however it came. */
+function numbersOf(list: unknown): ArrayLike<number> | undefined {
+  return list instanceof NumberCells ? list.values : (list as number[] | undefined);
+}
+
 /**
  * Checks one rollout against the wire format before any of it is taken.
  * @returns the same object, typed.
@@ -172,23 +205,27 @@ export function checkRollout(value: unknown): RolloutObject {
   if (value.meta !== undefined && !isObject(value.meta)) throw wrong(id, "meta", "an object", value.meta);
   const lengths: Record<string, number> = {};
   for (const [key, cell] of Object.entries(value)) {
-    if (key in jaggedKeys) lengths[key] = checkLevel(id, key, cell);
+    if (Object.hasOwn(jaggedKeys, key)) lengths[key] = checkLevel(id, key, cell);
     else if (key === "rewards" || key === "signals") {
       if (!isObject(cell)) throw wrong(id, key, "an object", cell);
       for (const [name, x] of Object.entries(cell)) {
         if (key === "rewards" && x !== null && typeof x !== "number")
           throw wrong(id, `rewards.${name}`, "a number or null", x);
+        if (name === "") throw nameless(id, `${key}.`);
         checkCell(id, `${key}.${name}`, x, -1);
       }
-    } else if (!reservedKeys.has(key)) checkCell(id, `rollout.${key}`, cell, -1);
+    } else if (key === "") throw nameless(id, "rollout.");
+    else if (!reservedKeys.has(key)) checkCell(id, `rollout.${key}`, cell, -1);
   }
   const rollout = value as RolloutObject;
   const tokens = rollout.tokens === undefined ? null : lengths.tokens;
   for (const key of ["turns", "steps"] as const) {
-    const ends = rollout[key]?.end as number[] | undefined;
+    const ends = numbersOf(rollout[key]?.end);
     if (ends !== undefined) checkEnds(id, `${key}.end`, ends, tokens);
   }
-  checkPointers(id, lengths.turns ?? 0, rollout.turns?.parent as number[] | undefined, (rollout.edges ?? {}) as never);
+  const { edges } = rollout;
+  const pointers = { src: numbersOf(edges?.src), dst: numbersOf(edges?.dst) };
+  checkPointers(id, lengths.turns ?? 0, numbersOf(rollout.turns?.parent), pointers);
   return rollout;
 }
 

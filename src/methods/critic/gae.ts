@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { gaeInto } from "../../operators/gae.ts";
 import { policyRuns } from "../../operators/runs.ts";
-import { whitenRuns } from "../../operators/whiten.ts";
+import { runMoments, whitenRuns } from "../../operators/whiten.ts";
 import type { Batch } from "../../rollouts/index.ts";
 import { defineMethod } from "../method.ts";
 import { ddof, unitInterval } from "../parameters.ts";
@@ -31,8 +31,10 @@ function assign(batch: Batch, p: z.output<typeof params>): Batch {
   const advantage = batch.zeros("token", values);
   const returns = batch.zeros("token", values);
   const { gamma, lam } = p;
-  gaeInto({ runs, values, rewards, last, bootstrap, gamma, lam }, advantage, returns);
-  if (p.whiten_advantage) whitenRuns(advantage, runs, { ddof: p.whiten_ddof, eps: p.whiten_eps });
+  const sums = gaeInto({ runs, values, rewards, last, bootstrap, gamma, lam }, advantage, returns);
+  if (p.whiten_advantage) {
+    whitenRuns(advantage, runs, { ddof: p.whiten_ddof, eps: p.whiten_eps }, runMoments(advantage, runs, sums));
+  }
   return batch.with({ "tokens.advantage": advantage, "tokens.return": returns });
 }
 

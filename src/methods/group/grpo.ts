@@ -37,12 +37,15 @@ function assign(batch: Batch, p: Params): Batch {
     for (let i = 0; i < advantage.length; i++) advantage[i] /= spread + p.eps;
   }
   if (!batch.hasLevel("token")) return batch.with({ "rollout.advantage": advantage });
-  const weight = Float64Array.from(policyLengths(batch), (n) => (n === 0 ? 0 : 1 / n));
   return batch.with({
     "rollout.advantage": advantage,
-    "tokens.advantage": rolloutsToTokens(batch, advantage),
-    "tokens.weight": rolloutsToTokens(batch, weight),
+    "tokens.advantage": { later: () => rolloutsToTokens(batch, advantage) },
+    "tokens.weight": { later: () => rolloutsToTokens(batch, inverseLengths(batch)) },
   });
+}
+
+function inverseLengths(batch: Batch): Float64Array {
+  return Float64Array.from(policyLengths(batch), (n) => (n === 0 ? 0 : 1 / n));
 }
 
 /** Advantages of one group of rewards; arguments as the parameters of the method. */
