@@ -65,6 +65,19 @@ export interface Equation {
 // biome-ignore lint/suspicious/noExplicitAny: arguments differ from function to function; each one has types of its own
 export type CardFunction = (args: any) => unknown;
 
+/**
+ * How a method whose statistics span the whole input runs on it piece by piece: `collect` sees every piece once, in order,
+ * and `apply` credits the pieces with what was collected. The result equals that of `assign` on the whole to 1e-9.
+ */
+export interface TwoPass<P, State = unknown> {
+  /** Whether the pieces may be single rollouts or must be whole groups. */
+  scope(params: P): "rollout" | "group";
+  /** What is known after one more piece; `state` is null before the first. The result is plain JSON. */
+  collect(batch: Batch, params: P, state: State | null): State;
+  /** Adds the columns of one piece. */
+  apply(batch: Batch, params: P, state: State): Batch;
+}
+
 export interface MethodDefinition<P extends z.ZodObject = z.ZodObject> {
   id: string;
   title: string;
@@ -92,13 +105,16 @@ export interface MethodDefinition<P extends z.ZodObject = z.ZodObject> {
   functions?: Readonly<Record<string, CardFunction>>;
   /** What a person should know about a result: one sentence each. Sees the batch with the columns that `assign` added. */
   warnings?: (batch: Batch, params: z.output<P>) => readonly string[];
+  /** For methods of scope `batch` that can run in two passes over pieces of the input. */
+  twoPass?: TwoPass<z.output<P>>;
   /** The credit rule: adds columns. `undefined` for cards that consist of functions only. */
   assign?: (batch: Batch, params: z.output<P>) => Batch;
 }
 
 /** A method as the registry keeps it, whatever its parameters are. */
-export interface Method extends Omit<MethodDefinition, "scope" | "warnings" | "assign"> {
+export interface Method extends Omit<MethodDefinition, "scope" | "warnings" | "twoPass" | "assign"> {
   scope(params: Record<string, unknown>): Scope;
+  twoPass?: TwoPass<Record<string, unknown>>;
   warnings?: (batch: Batch, params: Record<string, unknown>) => readonly string[];
   assign?: (batch: Batch, params: Record<string, unknown>) => Batch;
 }

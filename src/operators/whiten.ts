@@ -46,6 +46,17 @@ export function runMoments(values: FloatArray, runs: Runs, sums?: { sum: number;
   return { count, mean, squares, flat: false };
 }
 
+/** Moments of two disjoint sets of values taken together; `null` stands for the empty set. */
+export function mergeMoments(a: RunMoments | null, b: RunMoments): RunMoments {
+  if (a === null || a.count === 0) return b;
+  if (b.count === 0) return a;
+  const count = a.count + b.count;
+  const d = b.mean - a.mean;
+  const mean = d === 0 ? a.mean : a.mean + d * (b.count / count);
+  const squares = a.squares + b.squares + d * d * (a.count * (b.count / count));
+  return { count, mean, squares, flat: a.flat && b.flat && d === 0 };
+}
+
 function allEqual(values: FloatArray, { starts, ends }: Runs, first: number): boolean {
   for (let run = 0; run < starts.length; run++) {
     for (let t = starts[run]; t < ends[run]; t++) if (values[t] !== first) return false;

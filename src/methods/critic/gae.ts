@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { gaeInto } from "../../operators/gae.ts";
 import { policyRuns } from "../../operators/runs.ts";
-import { runMoments, whitenRuns } from "../../operators/whiten.ts";
+import { mergeMoments, type RunMoments, runMoments, whitenRuns } from "../../operators/whiten.ts";
 import type { Batch } from "../../rollouts/index.ts";
-import { defineMethod } from "../method.ts";
+import { defineMethod, type TwoPass } from "../method.ts";
 import { ddof, unitInterval } from "../parameters.ts";
 
 const params = z.object({
@@ -14,12 +14,10 @@ const params = z.object({
   whiten_eps: z.number().positive().default(1e-8).describe("added to the variance, inside the root"),
 });
 
-/**
- * Credit of Generalized Advantage Estimation on tokens (arXiv 1506.02438 eq. 16; whitening as in PPO trainers).
- * Only policy tokens are walked; an observation is part of the transition and costs neither γ nor λ.
- * Returns are taken before whitening: they are the critic's target.
- */
-function assign(batch: Batch, p: z.output<typeof params>): Batch {
+type Params = z.output<typeof params>;
+
+/** Advantages and returns before whitening. */
+function estimate(batch: Batch, p: Params) {
   const values = batch.numbers("tokens.value");
   const runs = policyRuns(batch);
   const perToken = batch.has("tokens.reward");
@@ -32,11 +30,27 @@ function assign(batch: Batch, p: z.output<typeof params>): Batch {
   const returns = batch.zeros("token", values);
   const { gamma, lam } = p;
   const sums = gaeInto({ runs, values, rewards, last, bootstrap, gamma, lam }, advantage, returns);
+  return { advantage, returns, runs, moments: () => runMoments(advantage, runs, sums) };
+}
+
+/**
+ * Credit of Generalized Advantage Estimation on tokens (arXiv 1506.02438 eq. 16; whitening as in PPO trainers).
+ * Only policy tokens are walked; an observation is part of the transition and costs neither γ nor λ.
+ * Returns are taken before whitening: they are the critic's target.
+ */
+function assign(batch: Batch, p: Params, given?: RunMoments): Batch {
+  const { advantage, returns, runs, moments } = estimate(batch, p);
   if (p.whiten_advantage) {
-    whitenRuns(advantage, runs, { ddof: p.whiten_ddof, eps: p.whiten_eps }, runMoments(advantage, runs, sums));
+    whitenRuns(advantage, runs, { ddof: p.whiten_ddof, eps: p.whiten_eps }, given ?? moments());
   }
   return batch.with({ "tokens.advantage": advantage, "tokens.return": returns });
 }
+
+const twoPass: TwoPass<Params, RunMoments> = {
+  scope: () => "rollout",
+  collect: (batch, p, state) => mergeMoments(state, estimate(batch, p).moments()),
+  apply: assign,
+};
 
 interface ValueLossArgs {
   value: readonly (readonly number[])[];
@@ -110,5 +124,6 @@ export const gae = defineMethod({
   writes: ["tokens.advantage", "tokens.return"],
   scope: (p) => (p.whiten_advantage ? "batch" : "rollout"),
   functions: { valueLoss },
-  assign,
+  twoPass,
+  assign: (batch, p) => assign(batch, p),
 });
