@@ -6,6 +6,7 @@ import {
   InputError,
   LaterColumn,
   type NumericArray,
+  type ResultMemory,
   selectRollouts,
 } from "../rollouts/index.ts";
 import type { Method } from "./method.ts";
@@ -17,6 +18,8 @@ export interface AssignOptions {
   preset?: string;
   /** Rollouts without a reward: stop (default), or leave them out of every pool and give them advantage and weight 0. */
   unscored?: "stop" | "leave-out";
+  /** Memory that results are written into; without it each call takes its own. */
+  memory?: ResultMemory;
   /** Called once per thing that a person should know about the result. */
   warn?: (message: string) => void;
 }
@@ -78,7 +81,8 @@ export function assign(
   try {
     const unscored = chosen.unscored === true ? [] : unscoredRollouts(batch, chosen, settled);
     if (unscored.length === 0) {
-      const result = finite(batch, chosen.assign(batch, settled));
+      const given = options.memory === undefined ? batch : batch.writingTo(options.memory);
+      const result = finite(given, chosen.assign(given, settled));
       warnAbout(result, chosen, settled, options);
       return result;
     }

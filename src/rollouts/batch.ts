@@ -2,6 +2,7 @@ import type { Column, ColumnValues, FloatArray, NumericArray, NumericColumn } fr
 import { firstNonFinite, LaterColumn, rolloutOfRow } from "./column.ts";
 import { describe, InputError } from "./errors.ts";
 import { type JaggedLevel, type Level, levelKey, levelOf } from "./levels.ts";
+import type { ResultMemory } from "./memory.ts";
 
 /** Rows of a jagged level: rollout i has rows [offsets[i], offsets[i + 1]). */
 export interface LevelRows {
@@ -44,6 +45,7 @@ export class Batch {
   readonly groupCount: number;
   readonly #levels: Partial<Readonly<Record<JaggedLevel, LevelRows>>>;
   readonly #columns: ReadonlyMap<string, Column>;
+  #memory: ResultMemory | null = null;
   readonly #memo = new Map<string, { value: unknown; reads: readonly string[] | null }>();
 
   constructor(parts: BatchParts) {
@@ -234,6 +236,7 @@ export class Batch {
     const next = new Map(this.#columns);
     for (const [path, values] of Object.entries(columns)) next.set(path, this.#made(path, values));
     const made = new Batch({ ...this.parts, columns: next });
+    made.#memory = this.#memory;
     for (const [key, entry] of this.#memo) {
       if (entry.reads?.every((path) => !(path in columns))) made.#memo.set(key, entry);
     }
@@ -247,10 +250,18 @@ export class Batch {
     return new Batch({ ...this.parts, columns: next });
   }
 
+  /** The same batch, whose `zeros` (and that of batches made from it) come from `memory`. */
+  writingTo(memory: ResultMemory): Batch {
+    const made = this.with({});
+    made.#memory = memory;
+    return made;
+  }
+
   /** A zeroed array for a new column of a level, as wide as the floats of `like` (a Float32Array gives float32). */
   zeros(level: Level, like?: NumericArray): FloatArray {
     const length = this.count(level);
     const narrow = like === undefined ? this.single : like instanceof Float32Array;
+    if (this.#memory !== null) return this.#memory.zeros(length, narrow);
     return narrow ? new Float32Array(length) : new Float64Array(length);
   }
 

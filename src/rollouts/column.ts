@@ -75,7 +75,8 @@ export function firstNonFinite(values: NumericArray): number {
   return row;
 }
 
-// A sum of x·0 is NaN as soon as one value is NaN or infinite; four lanes hide the latency of the addition.
+// A sum is finite only if every value is; four lanes hide the latency of the addition. Huge float64 values may overflow
+// the sum without being infinite themselves: then each one is looked at.
 function scan64(values: Float64Array): number {
   let a = 0;
   let b = 0;
@@ -83,13 +84,13 @@ function scan64(values: Float64Array): number {
   let d = 0;
   const n = values.length & ~3;
   for (let i = 0; i < n; i += 4) {
-    a += values[i] * 0;
-    b += values[i + 1] * 0;
-    c += values[i + 2] * 0;
-    d += values[i + 3] * 0;
+    a += values[i];
+    b += values[i + 1];
+    c += values[i + 2];
+    d += values[i + 3];
   }
-  for (let i = n; i < values.length; i++) a += values[i] * 0;
-  return a + b + c + d === 0 ? -1 : values.findIndex((x) => !Number.isFinite(x));
+  for (let i = n; i < values.length; i++) a += values[i];
+  return Number.isFinite(a + b + (c + d)) ? -1 : values.findIndex((x) => !Number.isFinite(x));
 }
 
 function scan32(values: Float32Array): number {
@@ -99,13 +100,13 @@ function scan32(values: Float32Array): number {
   let d = 0;
   const n = values.length & ~3;
   for (let i = 0; i < n; i += 4) {
-    a += values[i] * 0;
-    b += values[i + 1] * 0;
-    c += values[i + 2] * 0;
-    d += values[i + 3] * 0;
+    a += values[i];
+    b += values[i + 1];
+    c += values[i + 2];
+    d += values[i + 3];
   }
-  for (let i = n; i < values.length; i++) a += values[i] * 0;
-  return a + b + c + d === 0 ? -1 : values.findIndex((x) => !Number.isFinite(x));
+  for (let i = n; i < values.length; i++) a += values[i];
+  return Number.isFinite(a + b + (c + d)) ? -1 : values.findIndex((x) => !Number.isFinite(x));
 }
 
 /** Number of the rollout that holds row `row`, by binary search in the offsets of its level. */

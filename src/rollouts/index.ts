@@ -1,5 +1,6 @@
 export { Batch, type BatchParts, type Groups, type LevelRows, type NumbersOptions } from "./batch.ts";
-export { BatchBuilder, batchFromObjects } from "./builder.ts";
+export { BatchBuilder, type BuilderOptions, batchFromObjects } from "./builder.ts";
+export { cellBytes, NumberCells } from "./cells.ts";
 export {
   type Column,
   type ColumnValues,
@@ -14,6 +15,7 @@ export {
 } from "./column.ts";
 export { describe, type FaultPlace, InputError } from "./errors.ts";
 export { type JaggedLevel, jaggedKeys, jaggedLevels, type Level, levelKey, levelOf } from "./levels.ts";
+export { ResultMemory } from "./memory.ts";
 export { rolloutObject, rolloutObjects } from "./objects.ts";
 export {
   checkEnds,
