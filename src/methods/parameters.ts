@@ -24,3 +24,13 @@ export const ddof = (value: 0 | 1) =>
     .describe("0 = population, 1 = sample standard deviation");
 
 export const unitInterval = (value: number, text: string) => z.number().min(0).max(1).default(value).describe(text);
+
+export const klCoef = (value: number, text: string) => z.number().min(0).default(value).describe(text);
+
+/** Range to which an outcome is cut before anything is added to it. */
+export const rewardClip = z
+  .tuple([z.number(), z.number()])
+  .refine(([low, high]) => low <= high, "the lower bound first, then the upper bound")
+  .nullable()
+  .default(null)
+  .describe("range [low, high] to which the outcome is cut first; null = as it is");

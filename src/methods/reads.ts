@@ -1,4 +1,4 @@
-import type { Batch } from "../rollouts/index.ts";
+import { type Batch, jaggedKeys } from "../rollouts/index.ts";
 import type { Method } from "./method.ts";
 
 /** One entry of a method's `reads`, taken apart. */
@@ -24,6 +24,7 @@ export function parseRead(entry: string): Read {
 function isThere(batch: Batch, path: string): boolean {
   if (path === "group") return batch.groupCount < batch.size || batch.groupNames.some((name) => name !== null);
   if (path === "reward_column") return batch.has("rollout.reward");
+  if (path in jaggedKeys) return batch.hasLevel(jaggedKeys[path as keyof typeof jaggedKeys], "any");
   if (path.startsWith("meta.")) return batch.has("meta") && batch.cells(path).some((cell) => cell !== undefined);
   if (path.endsWith("*")) return batch.paths.some((name) => name.startsWith(path.slice(0, -1)));
   return batch.has(path);
