@@ -19,7 +19,7 @@ export interface AssignOptions {
   /** Rollouts without a reward: stop (default), or leave them out of every pool and give them advantage and weight 0. */
   unscored?: "stop" | "leave-out";
   /** Memory that results are written into; without it each call takes its own. */
-  memory?: ResultMemory;
+  into?: ResultMemory;
   /** Called once per thing that a person should know about the result. */
   warn?: (message: string) => void;
 }
@@ -81,7 +81,7 @@ export function assign(
   try {
     const unscored = chosen.unscored === true ? [] : unscoredRollouts(batch, chosen, settled);
     if (unscored.length === 0) {
-      const given = options.memory === undefined ? batch : batch.writingTo(options.memory);
+      const given = options.into === undefined ? batch : batch.writingTo(options.into);
       const result = finite(given, chosen.assign(given, settled));
       warnAbout(result, chosen, settled, options);
       return result;

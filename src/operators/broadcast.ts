@@ -1,6 +1,6 @@
 import type { Batch, FloatArray, NumericArray } from "../rollouts/index.ts";
 import { policyMask } from "./mask.ts";
-import { policyRuns } from "./runs.ts";
+import { clearGaps, policyRuns } from "./runs.ts";
 
 /**
  * Gives every policy token the value of its rollout; tokens of the environment get 0.
@@ -8,19 +8,19 @@ import { policyRuns } from "./runs.ts";
  * @returns one number per token.
  */
 export function rolloutsToTokens(batch: Batch, values: ArrayLike<number>): FloatArray {
-  const out = batch.zeros("token");
-  const { offsets, starts, ends } = policyRuns(batch);
+  const out = batch.floats("token");
+  const runs = policyRuns(batch);
+  clearGaps(out, runs);
+  const { offsets, starts, ends } = runs;
   for (let i = 0; i < batch.size; i++) {
-    const value = values[i];
-    if (value === 0) continue;
-    for (let run = offsets[i]; run < offsets[i + 1]; run++) out.fill(value, starts[run], ends[run]);
+    for (let run = offsets[i]; run < offsets[i + 1]; run++) out.fill(values[i], starts[run], ends[run]);
   }
   return out;
 }
 
 /**
  * Tokens of every row of a level that has `end` (turns or steps): row k covers token rows [starts[k], ends[k]) of the batch.
- * @throws InputError when a rollout has the level but not its `end`.
+ * @throws InputError when a rollout has rows of the level but not their `end`.
  */
 export function tokenSpans(batch: Batch, level: "turn" | "step"): { starts: Int32Array; ends: Int32Array } {
   return batch.memo(`spans ${level}`, () => {
@@ -30,8 +30,9 @@ export function tokenSpans(batch: Batch, level: "turn" | "step"): { starts: Int3
     const count = batch.count(level);
     const starts = new Int32Array(count);
     const ends = new Int32Array(count);
-    const given: NumericArray = count === 0 ? new Int32Array(0) : batch.numbers(path);
+    const given: NumericArray = batch.numbers(path, { absent: 0 });
     for (let i = 0; i < batch.size; i++) {
+      if (rows[i + 1] > rows[i] && !batch.hasIn(path, i)) throw batch.missing(path, i);
       let start = tokens[i];
       for (let row = rows[i]; row < rows[i + 1]; row++) {
         starts[row] = start;

@@ -1,4 +1,4 @@
-import type { Batch } from "../rollouts/index.ts";
+import type { Batch, FloatArray } from "../rollouts/index.ts";
 import { policyMask } from "./mask.ts";
 
 /** Runs of consecutive rows that count: chain i has runs [offsets[i], offsets[i + 1]), run k covers rows [starts[k], ends[k]). */
@@ -37,6 +37,16 @@ export function maskRuns(offsets: Int32Array, mask: Uint8Array | null): Runs {
     ends[run] = edges.rows[2 * run + 1];
   }
   return { offsets: runs, starts, ends };
+}
+
+/** Sets all rows outside the runs to 0; runs must be in row order. */
+export function clearGaps(values: FloatArray, { starts, ends }: Runs): void {
+  let row = 0;
+  for (let run = 0; run < starts.length; run++) {
+    if (starts[run] > row) values.fill(0, row, starts[run]);
+    row = ends[run];
+  }
+  values.fill(0, row);
 }
 
 /** Adds the rows where the mask changes; equal bytes are passed over four at a time. */

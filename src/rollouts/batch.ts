@@ -46,7 +46,7 @@ export class Batch {
   readonly #levels: Partial<Readonly<Record<JaggedLevel, LevelRows>>>;
   readonly #columns: ReadonlyMap<string, Column>;
   #memory: ResultMemory | null = null;
-  readonly #memo = new Map<string, { value: unknown; reads: readonly string[] | null }>();
+  #memo = new Map<string, { value: unknown; reads: readonly string[] | null }>();
 
   constructor(parts: BatchParts) {
     this.ids = parts.ids;
@@ -250,19 +250,25 @@ export class Batch {
     return new Batch({ ...this.parts, columns: next });
   }
 
-  /** The same batch, whose `zeros` (and that of batches made from it) come from `memory`. */
+  /** The same batch, whose `zeros` and `floats` (and those of batches made from it) come from `memory`. */
   writingTo(memory: ResultMemory): Batch {
-    const made = this.with({});
+    const made = new Batch(this.parts);
+    made.#memo = this.#memo;
     made.#memory = memory;
     return made;
   }
 
   /** A zeroed array for a new column of a level, as wide as the floats of `like` (a Float32Array gives float32). */
   zeros(level: Level, like?: NumericArray): FloatArray {
+    return this.#memory === null ? this.floats(level, like) : this.floats(level, like).fill(0);
+  }
+
+  /** As `zeros`, but with arbitrary content: for callers that write every row. */
+  floats(level: Level, like?: NumericArray): FloatArray {
     const length = this.count(level);
-    const narrow = like === undefined ? this.single : like instanceof Float32Array;
-    if (this.#memory !== null) return this.#memory.zeros(length, narrow);
-    return narrow ? new Float32Array(length) : new Float64Array(length);
+    const single = like === undefined ? this.single : like instanceof Float32Array;
+    if (this.#memory !== null) return this.#memory.floats(length, single);
+    return single ? new Float32Array(length) : new Float64Array(length);
   }
 
   /**

@@ -75,6 +75,11 @@ export function firstNonFinite(values: NumericArray): number {
   return row;
 }
 
+/** Tells that an array is known to be finite, where a method has shown it on the way. */
+export function markFinite(values: NumericArray): void {
+  finiteArrays.add(values);
+}
+
 // A sum is finite only if every value is; four lanes hide the latency of the addition. Huge float64 values may overflow
 // the sum without being infinite themselves: then each one is looked at.
 function scan64(values: Float64Array): number {

@@ -8,6 +8,7 @@ export {
   firstNonFinite,
   type JsonColumn,
   LaterColumn,
+  markFinite,
   type NumericArray,
   type NumericColumn,
   rolloutOfRow,

@@ -10,14 +10,13 @@ export class ResultMemory {
   #slab = 0;
   #used = 0;
 
-  /** A zeroed array of `length` floats. */
-  zeros(length: number, single: boolean): FloatArray {
+  /** An array of `length` floats with whatever was there before. */
+  floats(length: number, single: boolean): FloatArray {
     const bytes = length * (single ? 4 : 8);
     const start = this.#room(bytes);
     const slab = this.#slabs[this.#slab];
     this.#used = start + ((bytes + 7) & ~7);
-    const out = single ? new Float32Array(slab, start, length) : new Float64Array(slab, start, length);
-    return out.fill(0);
+    return single ? new Float32Array(slab, start, length) : new Float64Array(slab, start, length);
   }
 
   /** Makes all memory free for the next results. */

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { gaeInto } from "../../operators/gae.ts";
-import { policyRuns } from "../../operators/runs.ts";
+import { clearGaps, policyRuns } from "../../operators/runs.ts";
+import { tokenRewards } from "../../operators/token-rewards.ts";
 import { mergeMoments, type RunMoments, runMoments, whitenRuns } from "../../operators/whiten.ts";
-import type { Batch } from "../../rollouts/index.ts";
+import { type Batch, markFinite } from "../../rollouts/index.ts";
 import { defineMethod, type TwoPass } from "../method.ts";
 import { ddof, unitInterval } from "../parameters.ts";
 
@@ -16,20 +17,25 @@ const params = z.object({
 
 type Params = z.output<typeof params>;
 
+/** Advantages below 1e30 in absolute value cannot overflow, whitened or added to a finite value, not even in float32. */
+const farFromOverflow = 1e60;
+
 /** Advantages and returns before whitening. */
 function estimate(batch: Batch, p: Params) {
   const values = batch.numbers("tokens.value");
   const runs = policyRuns(batch);
-  const perToken = batch.has("tokens.reward");
-  const rewards = perToken ? batch.numbers("tokens.reward") : null;
-  const last = perToken ? null : batch.numbers("rollout.reward");
-  const bootstrap = batch.has("signals.bootstrap_value")
-    ? batch.numbers("signals.bootstrap_value", { absent: 0 })
-    : null;
-  const advantage = batch.zeros("token", values);
-  const returns = batch.zeros("token", values);
+  const { rewards, last } = tokenRewards(batch);
+  const bootstrap = batch.numbers("signals.bootstrap_value", { absent: 0 });
+  const advantage = batch.floats("token", values);
+  const returns = batch.floats("token", values);
+  clearGaps(advantage, runs);
+  clearGaps(returns, runs);
   const { gamma, lam } = p;
   const sums = gaeInto({ runs, values, rewards, last, bootstrap, gamma, lam }, advantage, returns);
+  if (sums.squares < farFromOverflow) {
+    markFinite(advantage);
+    markFinite(returns);
+  }
   return { advantage, returns, runs, moments: () => runMoments(advantage, runs, sums) };
 }
 
