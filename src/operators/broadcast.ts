@@ -9,12 +9,9 @@ import { clearGaps, policyRuns } from "./runs.ts";
  */
 export function rolloutsToTokens(batch: Batch, values: ArrayLike<number>): FloatArray {
   const out = batch.floats("token");
-  const runs = policyRuns(batch);
-  clearGaps(out, runs);
-  const { offsets, starts, ends } = runs;
-  for (let i = 0; i < batch.size; i++) {
-    for (let run = offsets[i]; run < offsets[i + 1]; run++) out.fill(values[i], starts[run], ends[run]);
-  }
+  const offsets = batch.offsets("token");
+  for (let i = 0; i < batch.size; i++) out.fill(values[i], offsets[i], offsets[i + 1]);
+  clearGaps(out, policyRuns(batch));
   return out;
 }
 
