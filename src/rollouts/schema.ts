@@ -57,7 +57,11 @@ function wrong(rollout: string, column: string, expected: string, value: unknown
 }
 
 function nameless(rollout: string, column: string): InputError {
-  return new InputError("column without a name", { rollout, column, hint: "give the column a name of one letter or more" });
+  return new InputError("column without a name", {
+    rollout,
+    column,
+    hint: "give the column a name of one letter or more",
+  });
 }
 
 function checkCell(rollout: string, path: string, value: unknown, row: number): void {
