@@ -1,0 +1,157 @@
+import { jaggedKeys, type NumberCells } from "../rollouts/index.ts";
+import { NumberScanner } from "./number-scanner.ts";
+
+const quote = 34;
+const backslash = 92;
+const colon = 58;
+const comma = 44;
+const opening = 123;
+const closing = 125;
+const list = 91;
+const listEnd = 93;
+const lineFeed = 10;
+
+/** Thrown where a line is not JSON; `findFault` then says where and why. */
+export class NotJson extends Error {
+  override readonly name = "NotJson";
+}
+
+/** A property that is always the object's own, as JSON.parse makes it. */
+function put(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/**
+ * Reads one line of rollout JSONL into the object that JSON.parse would give, with one difference: lists of numbers and
+ * nulls at the jagged levels come as `NumberCells`, without an object per number. Only the frame of a rollout (its keys and
+ * the columns of its levels) is read here; every other value is cut out and handed to JSON.parse.
+ */
+export class RolloutScanner {
+  readonly #numbers = new NumberScanner();
+  #bytes: Buffer = Buffer.alloc(0);
+  /** Position of the next byte. */
+  #at = 0;
+
+  /**
+   * The value in bytes [from, to). The byte at `to` must be a line feed. Lists of numbers are good until the next call.
+   * @throws NotJson when it is not one JSON value.
+   */
+  read(bytes: Buffer, from: number, to: number): unknown {
+    this.#bytes = bytes;
+    this.#at = from;
+    this.#numbers.reset();
+    const value = this.#space() === opening ? this.#object((key) => this.#field(key)) : this.#value();
+    this.#space();
+    if (this.#at !== to) throw new NotJson();
+    return value;
+  }
+
+  /** Skips spaces and gives the byte behind them. */
+  #space(): number {
+    const bytes = this.#bytes;
+    let byte = bytes[this.#at];
+    while (byte === 32 || byte === 9 || byte === 13) byte = bytes[++this.#at];
+    return byte;
+  }
+
+  #object(read: (key: string) => unknown): Record<string, unknown> {
+    const object: Record<string, unknown> = {};
+    this.#at++;
+    if (this.#space() === closing) {
+      this.#at++;
+      return object;
+    }
+    for (;;) {
+      if (this.#space() !== quote) throw new NotJson();
+      const key = this.#string();
+      if (this.#space() !== colon) throw new NotJson();
+      this.#at++;
+      put(object, key, read(key));
+      const byte = this.#space();
+      this.#at++;
+      if (byte === closing) return object;
+      if (byte !== comma) throw new NotJson();
+    }
+  }
+
+  #field(key: string): unknown {
+    const byte = this.#space();
+    if (byte === opening && Object.hasOwn(jaggedKeys, key)) return this.#object(() => this.#column());
+    return byte === quote ? this.#string() : this.#value();
+  }
+
+  #column(): NumberCells | unknown {
+    if (this.#space() === list) {
+      const end = this.#numbers.list(this.#bytes, this.#at + 1);
+      if (end >= 0) {
+        this.#at = end;
+        return this.#numbers.cells;
+      }
+    }
+    return this.#value();
+  }
+
+  /** A string whose opening quote is at the current position. */
+  #string(): string {
+    const bytes = this.#bytes;
+    const from = this.#at + 1;
+    let at = from;
+    let seen = 0;
+    let byte = bytes[at];
+    while (byte !== quote && byte !== backslash && byte >= 32) {
+      seen |= byte;
+      byte = bytes[++at];
+    }
+    if (byte === quote) {
+      this.#at = at + 1;
+      return bytes.toString(seen < 128 ? "latin1" : "utf8", from, at);
+    }
+    return this.#value() as string;
+  }
+
+  /** Any value: its end is found by its brackets and quotes, the rest is JSON.parse. */
+  #value(): unknown {
+    const from = this.#at;
+    const to = this.#end(from);
+    this.#at = to;
+    try {
+      return JSON.parse(this.#bytes.toString("utf8", from, to));
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new NotJson();
+      throw error;
+    }
+  }
+
+  #end(from: number): number {
+    const bytes = this.#bytes;
+    let depth = 0;
+    let at = from;
+    for (;;) {
+      const byte = bytes[at];
+      if (byte === quote) {
+        at = this.#stringEnd(at + 1);
+        if (depth === 0) return at;
+      } else if (byte === opening || byte === list) {
+        depth++;
+        at++;
+      } else if (byte === closing || byte === listEnd) {
+        if (depth <= 1) return depth === 0 ? at : at + 1;
+        depth--;
+        at++;
+      } else if (byte === lineFeed || (depth === 0 && byte === comma)) return at;
+      else at++;
+    }
+  }
+
+  #stringEnd(from: number): number {
+    const bytes = this.#bytes;
+    let at = from;
+    for (let byte = bytes[at]; byte !== quote; byte = bytes[at]) {
+      if (byte === backslash) byte = bytes[++at];
+      if (byte === lineFeed) throw new NotJson();
+      at++;
+    }
+    return at + 1;
+  }
+}
