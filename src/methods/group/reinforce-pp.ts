@@ -1,12 +1,11 @@
 import { z } from "zod";
-import { logRatios } from "../../operators/log-ratio.ts";
 import { policyMask, requireTokens } from "../../operators/mask.ts";
 import { normalizePools } from "../../operators/normalize.ts";
 import { knownOutcomes } from "../../operators/outcome.ts";
 import { poolByGroup } from "../../operators/pools.ts";
 import { reverseSumsInto } from "../../operators/returns.ts";
 import { policyRuns } from "../../operators/runs.ts";
-import { placedTokenRewards, type RowRewards, tokenRewards } from "../../operators/token-rewards.ts";
+import { lessKl, type RowRewards, tokenRewards } from "../../operators/token-rewards.ts";
 import { mergeMoments, type RunMoments, runMoments, whitenRuns } from "../../operators/whiten.ts";
 import type { Batch } from "../../rollouts/index.ts";
 import { defineMethod, type TwoPass } from "../method.ts";
@@ -51,13 +50,7 @@ function rewardParts(batch: Batch, p: Params): RowRewards {
 function returnsToGo(batch: Batch, p: Params) {
   requireTokens(batch);
   const out = batch.zeros("token");
-  let parts = rewardParts(batch, p);
-  if (p.kl_coef > 0) {
-    const kl = logRatios(batch, { policy: "sampler", coef: p.kl_coef });
-    const rewards = placedTokenRewards(batch, parts, kl);
-    for (let t = 0; t < kl.length; t++) rewards[t] -= kl[t];
-    parts = { rewards, last: null };
-  }
+  const parts = lessKl(batch, rewardParts(batch, p), p.kl_coef);
   const { gamma, mask_gap: gap } = p;
   reverseSumsInto({ offsets: batch.offsets("token"), ...parts, mask: policyMask(batch), gap, gamma }, out);
   return out;
@@ -118,6 +111,7 @@ export const reinforcePp = defineMethod({
     },
   ],
   params,
+  presets: { verl: { whiten_ddof: 1 } },
   reads: [
     "tokens",
     "tokens.reward | reward_column",

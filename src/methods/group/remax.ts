@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { logRatios } from "../../operators/log-ratio.ts";
-import { policyMask } from "../../operators/mask.ts";
+import { policyMask, requireTokens } from "../../operators/mask.ts";
 import { knownOutcomes } from "../../operators/outcome.ts";
 import { reverseSumsInto } from "../../operators/returns.ts";
 import { policyRuns } from "../../operators/runs.ts";
-import { placedTokenRewards, tokenRewards } from "../../operators/token-rewards.ts";
+import { lessKl, tokenRewards } from "../../operators/token-rewards.ts";
 import type { Batch, FloatArray } from "../../rollouts/index.ts";
 import { defineMethod } from "../method.ts";
 import { klCoef } from "../parameters.ts";
@@ -35,19 +35,14 @@ function assign(batch: Batch, p: Params): Batch {
   const greedy = batch.numbers("signals.greedy_reward");
   const bound = p.variant === "original" && p.reward_clip !== null ? p.reward_clip : Number.POSITIVE_INFINITY;
   const advantage = Float64Array.from(reward, (r, i) => Math.min(Math.max(r - greedy[i], -bound), bound));
-  const kl = p.kl_coef > 0 ? logRatios(batch, { policy: "sampler", coef: p.kl_coef }) : null;
+  if (p.kl_coef > 0) requireTokens(batch);
   if (!batch.hasLevel("token")) return batch.with({ "rollout.advantage": advantage });
-  const tokens = p.variant === "original" ? original(batch, p, advantage, kl) : rewardToGo(batch, p, greedy, kl);
+  const tokens = p.variant === "original" ? original(batch, p, advantage) : rewardToGo(batch, p, greedy);
   return batch.with({ "rollout.advantage": advantage, "tokens.advantage": tokens });
 }
 
-function rewardToGo(batch: Batch, p: Params, greedy: ArrayLike<number>, kl: FloatArray | null): FloatArray {
-  let parts = tokenRewards(batch);
-  if (kl !== null) {
-    const rewards = placedTokenRewards(batch, parts, kl);
-    for (let t = 0; t < kl.length; t++) rewards[t] -= kl[t];
-    parts = { rewards, last: null };
-  }
+function rewardToGo(batch: Batch, p: Params, greedy: ArrayLike<number>): FloatArray {
+  const parts = lessKl(batch, tokenRewards(batch), p.kl_coef);
   const out = batch.zeros("token");
   reverseSumsInto({ offsets: batch.offsets("token"), ...parts, mask: policyMask(batch), gamma: p.gamma }, out);
   const { offsets, starts, ends } = policyRuns(batch);
@@ -59,11 +54,13 @@ function rewardToGo(batch: Batch, p: Params, greedy: ArrayLike<number>, kl: Floa
   return out;
 }
 
-function original(batch: Batch, p: Params, difference: Float64Array, kl: FloatArray | null): FloatArray {
+function original(batch: Batch, p: Params, difference: Float64Array): FloatArray {
   const out = batch.zeros("token");
   const last = difference.map((d) => p.gamma * d);
   reverseSumsInto({ offsets: batch.offsets("token"), last, mask: policyMask(batch), gamma: p.gamma }, out);
-  if (kl !== null) for (let t = 0; t < kl.length; t++) out[t] -= kl[t];
+  if (p.kl_coef === 0) return out;
+  const kl = logRatios(batch, { policy: "sampler", coef: p.kl_coef });
+  for (let t = 0; t < kl.length; t++) out[t] -= kl[t];
   return out;
 }
 

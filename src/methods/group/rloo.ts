@@ -110,6 +110,7 @@ export const rloo = defineMethod({
     },
   ],
   params,
+  presets: { trl: { kl_coef: 0.05 } },
   reads: [
     "reward_column",
     "group?",
