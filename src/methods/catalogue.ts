@@ -1,3 +1,21 @@
 // One line per method, sorted by file: the registry lists whatever is exported here.
 export { gae } from "./critic/gae.ts";
+export { drGrpo } from "./group/dr-grpo.ts";
 export { grpo } from "./group/grpo.ts";
+export { opo } from "./group/opo.ts";
+export { reinforcePp } from "./group/reinforce-pp.ts";
+export { remax } from "./group/remax.ts";
+export { rloo } from "./group/rloo.ts";
+export { prime } from "./implicit/prime.ts";
+export { rToQ } from "./implicit/r-to-q.ts";
+export { clipDeltaMethod } from "./process/clip-delta.ts";
+export { grpoProcess } from "./process/grpo-process.ts";
+export { pure } from "./process/pure.ts";
+export { klShaping } from "./shaping/kl-shaping.ts";
+export { par } from "./shaping/par.ts";
+export { potentialShaping } from "./shaping/potential-shaping.ts";
+export { tempo } from "./tree/tempo.ts";
+export { gigpo } from "./turn/gigpo.ts";
+export { hiper } from "./turn/hiper.ts";
+export { igpo } from "./turn/igpo.ts";
+export { matchtir } from "./turn/matchtir.ts";

@@ -14,6 +14,8 @@ export interface NormalizeSpec {
   singleton?: "zero" | "raw";
   /** Rows that count (1); the others stay out of their pool and get 0. Default: all. */
   valid?: Uint8Array | null;
+  /** How many times a row stands in its pool: a whole number, 0 for a row that is only compared with it. Default: once. */
+  weight?: ArrayLike<number> | null;
 }
 
 /** Moments of every pool. Variance is two-pass in float64; `flat` marks pools whose values are all equal (max = min). */
@@ -26,8 +28,13 @@ export interface PoolMoments {
   max: Float64Array;
 }
 
-/** Count, mean, squares, minimum and maximum of each pool, over rows with `valid` 1 and a pool. */
-export function poolMoments(values: ArrayLike<number>, pools: Pools, valid: Uint8Array | null = null): PoolMoments {
+/** Count, mean, squares, minimum and maximum of each pool, over rows with `valid` 1 and a pool, each counted `weight` times. */
+export function poolMoments(
+  values: ArrayLike<number>,
+  pools: Pools,
+  valid: Uint8Array | null = null,
+  weight: ArrayLike<number> | null = null,
+): PoolMoments {
   const { of, count: n } = pools;
   const count = new Int32Array(n);
   const mean = new Float64Array(n);
@@ -38,8 +45,10 @@ export function poolMoments(values: ArrayLike<number>, pools: Pools, valid: Uint
     const pool = of[row];
     if (pool < 0 || (valid !== null && valid[row] === 0)) continue;
     const x = values[row];
-    count[pool]++;
-    mean[pool] += x;
+    const times = weight === null ? 1 : weight[row];
+    if (times === 0) continue;
+    count[pool] += times;
+    mean[pool] += times * x;
     if (x < min[pool]) min[pool] = x;
     if (x > max[pool]) max[pool] = x;
   }
@@ -49,7 +58,7 @@ export function poolMoments(values: ArrayLike<number>, pools: Pools, valid: Uint
     const pool = of[row];
     if (pool < 0 || (valid !== null && valid[row] === 0)) continue;
     const d = values[row] - mean[pool];
-    squares[pool] += d * d;
+    squares[pool] += weight === null ? d * d : weight[row] * d * d;
   }
   return { count, mean, squares, min, max };
 }
@@ -60,14 +69,14 @@ export function poolMoments(values: ArrayLike<number>, pools: Pools, valid: Uint
  * @returns float64, one per row; 0 for rows outside every pool.
  */
 export function normalizePools(values: ArrayLike<number>, pools: Pools, spec: NormalizeSpec = {}): Float64Array {
-  const { ddof = 1, eps = 0, varEps = 0, normByStd = true, singleton = "zero", valid = null } = spec;
-  const { count, mean, squares, min, max } = poolMoments(values, pools, valid);
+  const { ddof = 1, eps = 0, varEps = 0, normByStd = true, singleton = "zero", valid = null, weight = null } = spec;
+  const { count, mean, squares, min, max } = poolMoments(values, pools, valid, weight);
   const divisor = new Float64Array(pools.count);
   for (let pool = 0; pool < pools.count; pool++) {
     if (count[pool] === 1 && singleton === "raw") {
       mean[pool] = 0;
       divisor[pool] = normByStd ? 1 + eps : 1;
-    } else if (min[pool] === max[pool]) divisor[pool] = Number.POSITIVE_INFINITY;
+    } else if (count[pool] === 0 || min[pool] === max[pool]) divisor[pool] = Number.POSITIVE_INFINITY;
     else divisor[pool] = normByStd ? Math.sqrt(squares[pool] / (count[pool] - ddof) + varEps) + eps : 1;
   }
   const out = new Float64Array(pools.of.length);
