@@ -12,7 +12,7 @@ export function softplus(x: number): number {
 
 /** log σ(x) = −log(1 + e^−x), finite for every finite x. */
 export function logSigmoid(x: number): number {
-  return -softplus(-x);
+  return 0 - softplus(-x);
 }
 
 /**
