@@ -105,7 +105,7 @@ function centred(batch: Batch, reward: FloatArray, p: Params): FloatArray {
 }
 
 /**
- * Credit of PRIME (arXiv 2502.01456 section 3, eq. 3-5; official code for the batch norm and the baseline): the implicit
+ * Credit of PRIME (arXiv 2502.01456; official code for the batch norm and the baseline): the implicit
  * process reward r of every token and the outcome o, each minus its leave-one-out baseline, summed backwards,
  * A_t = rm_coef Σ_{s ≥ t} γ_rm^{s−t} (r_s − b) + gt_coef γ_gt^{T−t} (o − b_o), then whitened over all policy tokens.
  * Discounts count token positions, tokens of the environment included. A missing outcome counts as 0.
@@ -140,7 +140,7 @@ const ceLossArgs = z.object({
 });
 
 /**
- * Loss of the implicit reward model (arXiv 2502.01456 eq. 4): the mean over responses of
+ * Loss of the implicit reward model (arXiv 2502.01456): the mean over responses of
  * −o log σ(z) − (1 − o) log(1 − σ(z)), with z = β Σ_t (log π_φ − log π_ref) over policy tokens. No responses: 0.
  */
 export function primeCeLoss(args: z.input<typeof ceLossArgs>): number {

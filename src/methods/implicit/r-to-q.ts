@@ -23,7 +23,7 @@ function sumsOver(values: FloatArray, starts: Int32Array, ends: Int32Array, out:
 }
 
 /**
- * Credit of an implicit Q-function (arXiv 2404.12358 section 4): r̂_t = β (log π(y_t) − log π_ref(y_t)) on policy tokens,
+ * Credit of an implicit Q-function (arXiv 2404.12358): r̂_t = β (log π(y_t) − log π_ref(y_t)) on policy tokens,
  * which equals r + V(s_{t+1}) − V(s_t), the reward shaped by its own value, that is the advantage. Sums of it are the
  * credit of steps, turns and the rollout; they compare responses to one prompt, not to different ones.
  */

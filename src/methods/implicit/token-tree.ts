@@ -47,7 +47,7 @@ interface SoftQ {
 
 /**
  * Soft-optimal values of a finite token tree of depth D over A symbols, backward from V = 0 after the last token:
- * Q[d] = reward[d] + β log ref[d] + V[d + 1], V[d] = β log Σ_a exp(Q[d] / β) (arXiv 2404.12358 eq. 4-7).
+ * Q[d] = reward[d] + β log ref[d] + V[d + 1], V[d] = β log Σ_a exp(Q[d] / β) (arXiv 2404.12358).
  * Row Σ_i a_i A^{d−1−i} of depth d is the prefix a_0 … a_{d−1}; rows of `ref` need not sum to 1.
  */
 export function softQ(args: z.input<typeof softQArgs>): SoftQ {
@@ -82,7 +82,7 @@ const beamArgs = z.object({
 /**
  * Beam search on a token tree: keeps the `width` prefixes of largest summed log-probability per depth (equal sums: the
  * lexicographically smaller prefix first) and returns the best full sequence of symbols with its sum.
- * Among prefixes of equal length this ranks as search guided by the soft value does (arXiv 2404.12358 section 4.3).
+ * Among prefixes of equal length this ranks as search guided by the soft value does (arXiv 2404.12358).
  */
 export function beamSearch(args: z.input<typeof beamArgs>): { sequence: number[]; score: number } {
   const { logprob, width } = functionArgs(beamArgs, args);

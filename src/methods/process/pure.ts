@@ -33,7 +33,9 @@ const params = z.object({
     .min(1)
     .nullable()
     .default(null)
-    .describe("limit of the response length, by which the baseline is spread; null = longest response of the call"),
+    .describe(
+      "limit of the response length, by which the baseline is spread; null = most policy tokens of a response of the call",
+    ),
   whiten_advantage: z.boolean().default(true).describe("centre and scale over all policy tokens of the call"),
   prm_range: z
     .enum(["signed", "probability"])
@@ -97,7 +99,7 @@ function processReturn(batch: Batch, units: Units, reward: FloatArray, p: PurePa
 }
 
 /**
- * Rule of the authors' verl branch (arXiv 2504.15275 eq. 5-9): P + R − b on policy tokens, where R = vr_coef · outcome on
+ * Rule of the authors' verl branch (arXiv 2504.15275): P + R − b on policy tokens, where R = vr_coef · outcome on
  * each of them and b_i = Σ_{j ≠ i} S_j / ((K − 1) N), S_j the sum of P + R (of P alone with `vr_baseline: rloo`, where the
  * outcome is compared with the other known outcomes of the group).
  */
@@ -113,11 +115,13 @@ function verlCredit(batch: Batch, units: Units, reward: FloatArray | null, p: Pu
   const sums = new Float64Array(batch.size);
   let longest = 0;
   for (let i = 0; i < batch.size; i++) {
-    longest = Math.max(longest, units.offsets[i + 1] - units.offsets[i]);
+    let length = 0;
     for (let run = offsets[i]; run < offsets[i + 1]; run++) {
       for (let t = starts[run]; t < ends[run]; t++) sums[i] += advantage[t];
-      if (joint) sums[i] += outcome[i] * (ends[run] - starts[run]);
+      length += ends[run] - starts[run];
     }
+    if (joint) sums[i] += outcome[i] * length;
+    longest = Math.max(longest, length);
   }
   const process = leaveOneOut(sums, pools, { singleton: "raw" }).baseline;
   const share = p.baseline === "none" ? 0 : 1 / (p.max_length ?? Math.max(longest, 1));
@@ -218,7 +222,7 @@ export const pure = defineMethod({
     methodology: ["reward-model", "verifier", "monte-carlo"],
     checked: "official code (transform, verl branch, OpenRLHF branch), max abs diff 9e-16",
     reconstructed: [
-      "max_length null: longest response of the call",
+      "max_length null: most policy tokens of a response of the call",
       "openrlhf with credit strict: the minimum replaces the backward sum, and a response's worst step its total",
     ],
   },
