@@ -1,6 +1,7 @@
 import { pipeline, type Readable, Transform, type TransformCallback } from "node:stream";
 import { constants, createGunzip, createGzip } from "node:zlib";
 import { InputError } from "../rollouts/index.ts";
+import type { ByteOutput } from "./output.ts";
 import type { Compression } from "./types.ts";
 
 /** The native library takes its input in one go: small pieces keep what one of them can unfold to in bounds. */
@@ -137,4 +138,46 @@ export async function compressor(kind: "gzip" | "zstd", level?: number): Promise
   }
   if (kind === "gzip") return createGzip({ level: level ?? 6, chunkSize: 2 ** 18 });
   return new (await zstd()).Compressor(level ?? 3);
+}
+
+/** Compresses what is written and hands it on to another output. */
+export async function compressedOutput(output: ByteOutput, kind: "gzip" | "zstd", level?: number): Promise<ByteOutput> {
+  const stream = await compressor(kind, level);
+  let failure: unknown = null;
+  const pump = async () => {
+    try {
+      for await (const bytes of stream) await output.write(bytes as Buffer);
+    } catch (error) {
+      failure ??= error;
+    }
+  };
+  const done = pump();
+  const put = (bytes: Uint8Array) =>
+    new Promise<void>((resolve, reject) => {
+      stream.write(bytes, (error) => (failure === null && !error ? resolve() : reject(failure ?? error)));
+    });
+  return {
+    async write(bytes) {
+      const most = kind === "zstd" ? zstdPiece : bytes.length;
+      for (let at = 0; at < bytes.length; at += most) {
+        if (failure !== null) throw failure;
+        await put(bytes.subarray(at, at + most)).catch(async (error: unknown) => {
+          await done;
+          throw failure ?? error;
+        });
+      }
+    },
+    async close() {
+      stream.end();
+      await done;
+      if (failure !== null) throw failure;
+      await output.close();
+    },
+    async abort() {
+      failure ??= new Error("given up");
+      stream.destroy();
+      await done;
+      await output.abort();
+    },
+  };
 }

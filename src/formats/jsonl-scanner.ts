@@ -22,6 +22,26 @@ function put(object: Record<string, unknown>, key: string, value: unknown): void
   else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
+/** Names seen before, so that a key that every line has is made a string once. */
+class KnownNames {
+  readonly #bytes: Uint8Array[] = new Array(512).fill(new Uint8Array(0));
+  readonly #names: string[] = new Array(512).fill("");
+
+  /** The ASCII text in bytes [from, to), whose hash is given. */
+  get(bytes: Buffer, from: number, to: number, hash: number): string {
+    const slot = hash & 511;
+    const known = this.#bytes[slot];
+    if (known.length === to - from) {
+      let k = 0;
+      while (k < known.length && known[k] === bytes[from + k]) k++;
+      if (k === known.length) return this.#names[slot];
+    }
+    this.#bytes[slot] = Uint8Array.prototype.slice.call(bytes, from, to);
+    this.#names[slot] = bytes.toString("latin1", from, to);
+    return this.#names[slot];
+  }
+}
+
 /**
  * Reads one line of rollout JSONL into the object that JSON.parse would give, with one difference: lists of numbers and
  * nulls at the jagged levels come as `NumberCells`, without an object per number. Only the frame of a rollout (its keys and
@@ -29,6 +49,7 @@ function put(object: Record<string, unknown>, key: string, value: unknown): void
  */
 export class RolloutScanner {
   readonly #numbers = new NumberScanner();
+  readonly #names = new KnownNames();
   #bytes: Buffer = Buffer.alloc(0);
   /** Position of the next byte. */
   #at = 0;
@@ -64,7 +85,7 @@ export class RolloutScanner {
     }
     for (;;) {
       if (this.#space() !== quote) throw new NotJson();
-      const key = this.#string();
+      const key = this.#key();
       if (this.#space() !== colon) throw new NotJson();
       this.#at++;
       put(object, key, read(key));
@@ -90,6 +111,22 @@ export class RolloutScanner {
       }
     }
     return this.#value();
+  }
+
+  /** A key whose opening quote is at the current position. */
+  #key(): string {
+    const bytes = this.#bytes;
+    const from = this.#at + 1;
+    let at = from;
+    let hash = 0;
+    let byte = bytes[at];
+    while (byte !== quote && byte !== backslash && byte >= 32 && byte < 128) {
+      hash = (Math.imul(hash, 31) + byte) | 0;
+      byte = bytes[++at];
+    }
+    if (byte !== quote || at - from > 64) return this.#string();
+    this.#at = at + 1;
+    return this.#names.get(bytes, from, at, hash ^ (hash >>> 9));
   }
 
   /** A string whose opening quote is at the current position. */

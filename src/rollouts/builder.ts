@@ -4,7 +4,7 @@ import type { Column } from "./column.ts";
 import { type FaultPlace, InputError } from "./errors.ts";
 import { GrowingBytes, NumberBlocks } from "./grow.ts";
 import { type JaggedLevel, jaggedKeys, jaggedLevels, type Level, levelOf } from "./levels.ts";
-import { checkRollout, type RolloutObject, reservedKeys, storageOf } from "./schema.ts";
+import { checkRollout, pathOf, type RolloutObject, reservedKeys, storageOf } from "./schema.ts";
 
 /** Rows of one column as they come in; rollouts that lack it are padded when it shows up again or at the end. */
 class ColumnBuilder {
@@ -133,6 +133,8 @@ function plainCells({ values, valid }: NumberCells): unknown[] {
   return Array.from(values, (value, row) => (valid !== null && valid[row] === 0 ? null : value));
 }
 
+const levelKeys = Object.entries(jaggedKeys);
+
 /** Offsets are 32-bit: no level of one batch may have more rows. */
 const mostRows = 2 ** 31 - 1;
 
@@ -188,7 +190,7 @@ export class BatchBuilder {
     if (this.#seen.has(rollout.id)) {
       throw new InputError("this id was already used", { ...at, hint: "ids must be unique in all files of one input" });
     }
-    for (const [key, level] of Object.entries(jaggedKeys)) {
+    for (const [key, level] of levelKeys) {
       if (this.#rowsOf(level) + rowCount(rollout[key]) > mostRows) {
         throw new InputError(`more than ${mostRows} rows of ${key} in one batch`, {
           ...at,
@@ -208,10 +210,10 @@ export class BatchBuilder {
     this.#ids.push(rollout.id);
     this.#seen.add(rollout.id);
     this.#groups.push(rollout.group ?? null);
-    for (const [key, level] of Object.entries(jaggedKeys)) {
+    for (const [key, level] of levelKeys) {
       const table = rollout[key] as Record<string, readonly unknown[] | NumberCells> | undefined;
       const start = this.#rowsOf(level);
-      for (const name in table) this.#column(`${key}.${name}`, index, start).add(table[name]);
+      for (const name in table) this.#column(pathOf(key, name), index, start).add(table[name]);
       const end = start + rowCount(table);
       this.#rows.set(level, end);
       this.#offsets.get(level)?.fill(end, 1);
@@ -219,11 +221,11 @@ export class BatchBuilder {
     }
     for (const key of ["rewards", "signals"] as const) {
       const cells = rollout[key];
-      for (const name in cells) this.#column(`${key}.${name}`, index, index).add([cells[name]]);
+      for (const name in cells) this.#column(pathOf(key, name), index, index).add([cells[name]]);
     }
     for (const key in rollout) {
       if (key === "messages" || key === "meta") this.#column(key, index, index).add([rollout[key]]);
-      else if (!reservedKeys.has(key)) this.#column(`rollout.${key}`, index, index).add([rollout[key]]);
+      else if (!reservedKeys.has(key)) this.#column(pathOf("rollout", key), index, index).add([rollout[key]]);
     }
   }
 

@@ -3,6 +3,8 @@ import type { Storage } from "./schema.ts";
 
 const firstBlock = 256;
 const largestBlock = 2 ** 17;
+/** Up to here a loop is faster than setting up a copy. */
+const fewValues = 32;
 
 function allocate(storage: Storage, length: number): NumericArray {
   if (storage === "int") return new Int32Array(length);
@@ -35,7 +37,7 @@ export class NumberBlocks {
     this.length += count;
     for (let from = 0; from < count; ) {
       const room = this.#room(count - from);
-      if (ArrayBuffer.isView(values)) {
+      if (ArrayBuffer.isView(values) && room > fewValues) {
         this.#last.set(room === values.length ? values : values.subarray(from, from + room), this.#used);
       } else {
         for (let k = 0; k < room; k++) this.#last[this.#used + k] = values[from + k];

@@ -1,5 +1,4 @@
 import { NumberCells } from "./cells.ts";
-import { firstNonFinite } from "./column.ts";
 import { describe, InputError } from "./errors.ts";
 import { jaggedKeys } from "./levels.ts";
 
@@ -24,19 +23,37 @@ export interface RolloutObject {
 /** How the values of a column are kept. */
 export type Storage = "float" | "int" | "bit";
 
-const storageByPath: Record<string, Storage> = {
-  "tokens.id": "int",
-  "tokens.mask": "bit",
-  "turns.end": "int",
-  "steps.end": "int",
-  "turns.parent": "int",
-  "edges.src": "int",
-  "edges.dst": "int",
-};
+const storageByPath = new Map<string, Storage>([
+  ["tokens.id", "int"],
+  ["tokens.mask", "bit"],
+  ["turns.end", "int"],
+  ["steps.end", "int"],
+  ["turns.parent", "int"],
+  ["edges.src", "int"],
+  ["edges.dst", "int"],
+]);
 
 /** `int` and `bit` columns are whole numbers without null; everything else is a float. */
 export function storageOf(path: string): Storage {
-  return storageByPath[path] ?? "float";
+  return storageByPath.get(path) ?? "float";
+}
+
+const knownPaths = new Map<string, Map<string, string>>();
+const mostKnownPaths = 4096;
+
+/** `key.name`. Paths that come again and again are kept, so that looking one up does not hash it anew. */
+export function pathOf(key: string, name: string): string {
+  let names = knownPaths.get(key);
+  if (names === undefined) {
+    names = new Map();
+    knownPaths.set(key, names);
+  }
+  let path = names.get(name);
+  if (path === undefined) {
+    path = `${key}.${name}`;
+    if (names.size < mostKnownPaths) names.set(name, path);
+  }
+  return path;
 }
 
 /** Columns that must hold numbers (or null) wherever they stand. */
@@ -82,8 +99,9 @@ function checkCell(rollout: string, path: string, value: unknown, row: number): 
 function checkNumbers(id: string, path: string, { values, valid }: NumberCells): void {
   const storage = storageOf(path);
   if (storage === "float") {
-    const row = firstNonFinite(values);
-    if (row >= 0) checkCell(id, path, values[row], row);
+    for (let row = 0; row < values.length; row++) {
+      if (values[row] - values[row] !== 0) checkCell(id, path, values[row], row);
+    }
     return;
   }
   for (let row = 0; row < values.length; row++) {
@@ -99,8 +117,9 @@ function checkLevel(id: string, key: string, level: unknown): number {
   if (!isObject(level)) throw wrong(id, key, "an object of lists", level);
   let length = -1;
   let first = "";
-  for (const [name, list] of Object.entries(level)) {
-    const path = `${key}.${name}`;
+  for (const name in level) {
+    const list = level[name];
+    const path = pathOf(key, name);
     if (name === "") throw nameless(id, path);
     if (!Array.isArray(list) && !(list instanceof NumberCells)) throw wrong(id, path, "a list", list);
     if (length < 0) {
@@ -208,18 +227,20 @@ export function checkRollout(value: unknown): RolloutObject {
     throw wrong(id, "messages", "a list", value.messages);
   if (value.meta !== undefined && !isObject(value.meta)) throw wrong(id, "meta", "an object", value.meta);
   const lengths: Record<string, number> = {};
-  for (const [key, cell] of Object.entries(value)) {
+  for (const key in value) {
+    const cell = value[key];
     if (Object.hasOwn(jaggedKeys, key)) lengths[key] = checkLevel(id, key, cell);
     else if (key === "rewards" || key === "signals") {
       if (!isObject(cell)) throw wrong(id, key, "an object", cell);
-      for (const [name, x] of Object.entries(cell)) {
+      for (const name in cell) {
+        const x = cell[name];
         if (key === "rewards" && x !== null && typeof x !== "number")
           throw wrong(id, `rewards.${name}`, "a number or null", x);
         if (name === "") throw nameless(id, `${key}.`);
-        checkCell(id, `${key}.${name}`, x, -1);
+        checkCell(id, pathOf(key, name), x, -1);
       }
     } else if (key === "") throw nameless(id, "rollout.");
-    else if (!reservedKeys.has(key)) checkCell(id, `rollout.${key}`, cell, -1);
+    else if (!reservedKeys.has(key)) checkCell(id, pathOf("rollout", key), cell, -1);
   }
   const rollout = value as RolloutObject;
   const tokens = rollout.tokens === undefined ? null : lengths.tokens;
