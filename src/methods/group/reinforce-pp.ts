@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { rolloutsToTokens } from "../../operators/broadcast.ts";
 import { policyMask, requireTokens } from "../../operators/mask.ts";
 import { normalizePools } from "../../operators/normalize.ts";
 import { knownOutcomes } from "../../operators/outcome.ts";
@@ -49,9 +50,12 @@ function rewardParts(batch: Batch, p: Params): RowRewards {
 /** Returns to go of all policy tokens, the KL of every token inside its reward; 0 on tokens of the environment. */
 function returnsToGo(batch: Batch, p: Params) {
   requireTokens(batch);
-  const out = batch.zeros("token");
   const parts = lessKl(batch, rewardParts(batch, p), p.kl_coef);
   const { gamma, mask_gap: gap } = p;
+  // Undiscounted, an outcome is the return of every token before it.
+  if (parts.rewards === null && parts.last !== null && gamma === 1 && gap !== "reset")
+    return rolloutsToTokens(batch, parts.last);
+  const out = batch.zeros("token");
   reverseSumsInto({ offsets: batch.offsets("token"), ...parts, mask: policyMask(batch), gap, gamma }, out);
   return out;
 }
@@ -63,7 +67,8 @@ function returnsToGo(batch: Batch, p: Params) {
  */
 function assign(batch: Batch, p: Params, given?: RunMoments): Batch {
   const returns = returnsToGo(batch, p);
-  const advantage = returns.slice();
+  const advantage = batch.floats("token", returns);
+  advantage.set(returns);
   const runs = policyRuns(batch);
   const spec = { ddof: p.whiten_ddof, eps: p.whiten_eps, scale: p.whiten_std };
   whitenRuns(advantage, runs, spec, given ?? runMoments(advantage, runs));
