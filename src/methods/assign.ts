@@ -1,12 +1,16 @@
 import { z } from "zod";
 import {
   type Batch,
+  type BranchReading,
   type ColumnValues,
   firstNonFinite,
+  firstTree,
+  foldLines,
   InputError,
   LaterColumn,
   type NumericArray,
   type ResultMemory,
+  readAsLines,
   selectRollouts,
 } from "../rollouts/index.ts";
 import type { Method } from "./method.ts";
@@ -18,6 +22,12 @@ export interface AssignOptions {
   preset?: string;
   /** Rollouts without a reward: stop (default), or leave them out of every pool and give them advantage and weight 0. */
   unscored?: "stop" | "leave-out";
+  /**
+   * How to read rollouts whose turns are a tree (`turns.parent`): every root-to-leaf path as a rollout of its own, results
+   * of shared rows being the mean over their paths (`paths`), or the path to the last leaf alone, everything off it
+   * getting 0 (`trunk`). Without it methods that understand only lines refuse trees.
+   */
+  branches?: BranchReading;
   /** Memory that results are written into; without it each call takes its own. */
   into?: ResultMemory;
   /** Called once per thing that a person should know about the result. */
@@ -81,21 +91,38 @@ export function assign(
   try {
     const unscored = chosen.unscored === true ? [] : unscoredRollouts(batch, chosen, settled);
     if (unscored.length === 0) {
-      const given = options.into === undefined ? batch : batch.writingTo(options.into);
-      const result = finite(given, chosen.assign(given, settled));
-      warnAbout(result, chosen, settled, options);
-      return result;
+      return credited(options.into === undefined ? batch : batch.writingTo(options.into), chosen, settled, options);
     }
     if (options.unscored !== "leave-out") throw unscoredError(batch, unscored);
     const out = new Set(unscored);
     const kept = Array.from({ length: batch.size }, (_, i) => i).filter((i) => !out.has(i));
     const scored = selectRollouts(batch, kept);
-    const result = finite(scored, chosen.assign(scored, settled));
-    warnAbout(result, chosen, settled, options);
-    return leftOut(batch, kept, scored, result);
+    return leftOut(batch, kept, scored, credited(scored, chosen, settled, options));
   } catch (error) {
     throw error instanceof InputError ? error.located({ method: chosen.id }) : error;
   }
+}
+
+/** Runs the rule of a method on rollouts that are all scored, trees read as the options say. */
+function credited(batch: Batch, method: Method, params: Record<string, unknown>, options: AssignOptions): Batch {
+  const rule = method.assign as NonNullable<Method["assign"]>;
+  const tree = method.branches === true && options.branches === undefined ? -1 : firstTree(batch);
+  if (tree < 0) {
+    const result = finite(batch, rule(batch, params));
+    warnAbout(result, method, params, options);
+    return result;
+  }
+  if (options.branches === undefined) {
+    throw new InputError("the turns branch, and this method reads lines only", {
+      rollout: batch.ids[tree],
+      column: "turns.parent",
+      hint: "say how to read trees: --branches paths credits every root-to-leaf path, --branches trunk the last one",
+    });
+  }
+  const lines = readAsLines(batch, options.branches);
+  const result = finite(lines.batch, rule(lines.batch, params));
+  warnAbout(result, method, params, options);
+  return finite(batch, foldLines(batch, lines, result));
 }
 
 function warnAbout(result: Batch, method: Method, params: Record<string, unknown>, options: AssignOptions): void {

@@ -1,4 +1,5 @@
 export { Batch, type BatchParts, type Groups, type LevelRows, type NumbersOptions } from "./batch.ts";
+export { type BranchReading, firstTree, type Lines, readAsLines } from "./branches.ts";
 export { BatchBuilder, type BuilderOptions, batchFromObjects } from "./builder.ts";
 export { cellBytes, NumberCells } from "./cells.ts";
 export {
@@ -15,6 +16,7 @@ export {
   type StringColumn,
 } from "./column.ts";
 export { describe, type FaultPlace, InputError } from "./errors.ts";
+export { foldLines } from "./fold-lines.ts";
 export { type JaggedLevel, jaggedKeys, jaggedLevels, type Level, levelKey, levelOf } from "./levels.ts";
 export { ResultMemory } from "./memory.ts";
 export { rolloutObject, rolloutObjects } from "./objects.ts";
@@ -28,3 +30,5 @@ export {
   storageOf,
 } from "./schema.ts";
 export { concatBatches, selectRollouts } from "./select.ts";
+export { batchBytes, sliceRollouts } from "./slice.ts";
+export { batchFaults } from "./validate.ts";
