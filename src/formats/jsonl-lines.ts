@@ -11,6 +11,12 @@ const lineFeed = 10;
 /** Longer than any list of numbers that a rollout may hold; a text of that size is something else. */
 const longestLine = 2 ** 31 - 2;
 
+/** Passes over the byte order mark that some programs put before the first line. */
+export function passMark(line: Line): void {
+  const { bytes, from } = line;
+  if (bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf) line.from += 3;
+}
+
 /** Cuts chunks of bytes into lines. A line within a chunk is not copied. */
 export class LineCutter {
   /** Number of the line given last, 1-based. */

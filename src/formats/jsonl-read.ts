@@ -3,7 +3,7 @@ import { type Batch, InputError } from "../rollouts/index.ts";
 import type { RolloutCollector } from "./collector.ts";
 import { errorCode } from "./file-errors.ts";
 import { findFault } from "./jsonl-fault.ts";
-import { type Line, LineCutter } from "./jsonl-lines.ts";
+import { type Line, LineCutter, passMark } from "./jsonl-lines.ts";
 import { NotJson, RolloutScanner } from "./jsonl-scanner.ts";
 import type { ReadOptions } from "./types.ts";
 
@@ -64,10 +64,6 @@ function isBlank({ bytes, from, to }: Line): boolean {
   return true;
 }
 
-function startsWithMark({ bytes, from }: Line): boolean {
-  return bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf;
-}
-
 export interface JsonlInput {
   name: string;
   total: number | null;
@@ -90,7 +86,7 @@ export async function* readJsonl(
   const cutter = new LineCutter(file);
   const scanner = new RolloutScanner();
   const take = (line: Line) => {
-    if (cutter.number === 1 && startsWithMark(line)) line.from += 3;
+    if (cutter.number === 1) passMark(line);
     if (isBlank(line)) return;
     const { bytes, from, to } = line;
     try {

@@ -68,6 +68,26 @@ export class RolloutScanner {
     return value;
   }
 
+  /**
+   * The group of the rollout in bytes [from, to), `null` where it has none; everything else is passed over.
+   * @throws NotJson when that shows that the line is not an object.
+   */
+  group(bytes: Buffer, from: number, to: number): string | null {
+    this.#bytes = bytes;
+    this.#at = from;
+    if (this.#space() === lineFeed) return null;
+    if (this.#space() !== opening) throw new NotJson();
+    const { group } = this.#object((key) => {
+      if (key === "group") return this.#field(key);
+      this.#space();
+      this.#at = this.#end(this.#at);
+      return null;
+    });
+    this.#space();
+    if (this.#at !== to) throw new NotJson();
+    return typeof group === "string" ? group : null;
+  }
+
   /** Skips spaces and gives the byte behind them. */
   #space(): number {
     const bytes = this.#bytes;

@@ -1,11 +1,11 @@
 import { createReadStream, promises as fs } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addAbortSignal, Readable } from "node:stream";
 import { InputError } from "../rollouts/index.ts";
 import { compressionOf, decompressed } from "./compression.ts";
 import { errorCode, fileError } from "./file-errors.ts";
 import { type InputSource, kindOfName } from "./inputs.ts";
+import { removeFolder, temporaryFolder } from "./temporary.ts";
 import type { Format } from "./types.ts";
 
 /** Bytes read from a file in one go. */
@@ -103,7 +103,7 @@ export async function openInput(source: InputSource, format?: Format, signal?: A
   async function close(): Promise<void> {
     // Also an input that was given up: a pipe left open would keep the process waiting for its end.
     (stream as Readable).destroy?.();
-    if (folder !== null) await fs.rm(folder, { recursive: true, force: true });
+    if (folder !== null) await removeFolder(folder);
   }
   try {
     const packed = await peek(counted());
@@ -123,7 +123,7 @@ export async function openInput(source: InputSource, format?: Format, signal?: A
     const { all } = bytes;
     const asFile = async () => {
       if (path !== null && total !== null && compression === "none") return path;
-      folder = await fs.mkdtemp(join(tmpdir(), "apportion-input-"));
+      folder = await temporaryFolder();
       const copy = join(folder, "input");
       await fs.writeFile(copy, all).catch((error: unknown) => Promise.reject(fileError(error, copy)));
       return copy;

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { constants, promises as fs, rmSync } from "node:fs";
+import { constants, promises as fs } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Writable } from "node:stream";
 import { InputError } from "../rollouts/index.ts";
 import { errorCode, fileError } from "./file-errors.ts";
+import { forget, remember } from "./temporary.ts";
 
 /** The reader of standard output has gone away (`… | head`). Not a fault: stop quietly. */
 export class OutputClosed extends Error {
@@ -29,15 +30,6 @@ const closedCodes = new Set(["EPIPE", "EOF", "ECONNRESET", "ERR_STREAM_DESTROYED
 
 function writeError(error: unknown, name: string): unknown {
   return closedCodes.has(errorCode(error) ?? "") ? new OutputClosed() : fileError(error, name);
-}
-
-/** Temporary files that are being written. */
-const unfinished = new Set<string>();
-
-/** Removes the temporary files of all outputs that are neither closed nor aborted; for a process that has to end at once. */
-export function removeUnfinished(): void {
-  for (const path of unfinished) rmSync(path, { force: true });
-  unfinished.clear();
 }
 
 /** A file in the making: a temporary name beside the final one. */
@@ -71,10 +63,10 @@ export async function draftOf(file: string): Promise<Draft> {
   }
   await fs.access(folder, constants.W_OK).catch(unwritable);
   const path = join(folder, `.${basename(final).slice(0, 200)}.${process.pid}.${randomBytes(4).toString("hex")}.tmp`);
-  unfinished.add(path);
+  remember(path);
   const discard = async () => {
     await fs.rm(path, { force: true });
-    unfinished.delete(path);
+    forget(path);
   };
   const publish = async () => {
     try {
@@ -86,7 +78,7 @@ export async function draftOf(file: string): Promise<Draft> {
         await handle.close();
       }
       await fs.rename(path, final);
-      unfinished.delete(path);
+      forget(path);
     } catch (error) {
       await discard();
       throw fileError(error, file);
