@@ -65,7 +65,7 @@ export function poolMoments(
 
 /**
  * Centres and scales values inside their pools: (x − mean) / (sqrt(squares / (n − ddof) + varEps) + eps).
- * Pools whose values are all equal give exact zeros.
+ * Pools whose values are all equal, or whose divisor underflows to 0, give exact zeros.
  * @returns float64, one per row; 0 for rows outside every pool.
  */
 export function normalizePools(values: ArrayLike<number>, pools: Pools, spec: NormalizeSpec = {}): Float64Array {
@@ -78,6 +78,8 @@ export function normalizePools(values: ArrayLike<number>, pools: Pools, spec: No
       divisor[pool] = normByStd ? 1 + eps : 1;
     } else if (count[pool] === 0 || min[pool] === max[pool]) divisor[pool] = Number.POSITIVE_INFINITY;
     else divisor[pool] = normByStd ? Math.sqrt(squares[pool] / (count[pool] - ddof) + varEps) + eps : 1;
+    // The squares of tiny distances underflow; without an eps nothing is left to divide by.
+    if (divisor[pool] === 0) divisor[pool] = Number.POSITIVE_INFINITY;
   }
   const out = new Float64Array(pools.of.length);
   for (let row = 0; row < out.length; row++) {
