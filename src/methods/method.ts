@@ -91,7 +91,7 @@ export interface MethodDefinition<P extends z.ZodObject = z.ZodObject> {
   presets?: Readonly<Record<string, Partial<z.input<P>>>>;
   /**
    * Columns read. `?` = optional; `A | B` = at least one; ` if PARAM` = only when that parameter asks for it.
-   * Families are written with a star: `signals.ref_reward_*`.
+   * Families are written with a star: `signals.ref_reward_*`; a level alone (`tokens`) asks for its rows only.
    */
   reads: readonly string[];
   writes: readonly string[];
