@@ -1,0 +1,54 @@
+import type { ReadProgress } from "../formats/types.ts";
+import { formatCount } from "./options.ts";
+
+export interface Progress {
+  /** To be handed to readers as `onProgress`. */
+  read(progress: ReadProgress): void;
+  /** Removes the bar; may be called more than once. */
+  stop(): void;
+}
+
+const nothing: Progress = { read() {}, stop() {} };
+const patience = 1000;
+
+/** A bar on standard error while input is read: only on a terminal, and only for work that lasts longer than a second. */
+export function startProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
+  if (!stream.isTTY) return nothing;
+  let latest: ReadProgress | null = null;
+  let stopped = false;
+  let bar: import("cli-progress").SingleBar | null = null;
+  const values = (at: ReadProgress) => ({ rollouts: formatCount(at.rollouts), name: at.file });
+  const show = async (): Promise<void> => {
+    const { default: progress } = await import("cli-progress");
+    if (stopped || latest === null) return;
+    const sized = latest.total !== null && latest.total > 0;
+    bar = new progress.SingleBar({
+      stream,
+      format: sized ? "{bar} {percentage}% of {name}, {rollouts} rollouts" : "{rollouts} rollouts from {name}",
+      barCompleteChar: "#",
+      barIncompleteChar: "-",
+      barsize: 30,
+      hideCursor: true,
+      clearOnComplete: true,
+      gracefulExit: false,
+    });
+    bar.start(latest.total ?? 1, latest.bytes, values(latest));
+  };
+  const timer = setTimeout(() => void show(), patience);
+  timer.unref();
+  return {
+    read(progress) {
+      const other = latest !== null && latest.file !== progress.file;
+      latest = progress;
+      if (bar === null) return;
+      if (other) bar.setTotal(progress.total ?? 1);
+      bar.update(progress.bytes, values(progress));
+    },
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      bar?.stop();
+      bar = null;
+    },
+  };
+}
