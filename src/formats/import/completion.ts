@@ -1,34 +1,27 @@
-import type { RolloutObject } from "../../rollouts/index.ts";
 import { canonicalJson, digest } from "./digest.ts";
 import { type JsonObject, wrongField } from "./fields.ts";
 import { assistantMessages, chatTurns, readMessages } from "./messages.ts";
-import { type WordTable, wordedText } from "./words.ts";
 
 /** The parts of a rollout that come from a prompt and its completion. */
 export interface CompletionParts {
   turns: Record<string, unknown[]>;
-  tokens?: RolloutObject["tokens"];
-  steps?: RolloutObject["steps"];
   messages?: unknown[];
   meta: JsonObject;
 }
 
 /**
- * A prompt and a completion, each as text or as messages. Messages become turns; a completion in plain text is one
- * turn, and with a word table its words become tokens and its lines steps. Plain text is kept as `meta.prompt` and
- * `meta.completion`.
+ * A prompt and a completion, each as text or as messages. Messages become turns; a completion in plain text is one turn,
+ * and plain text is kept as `meta.prompt` and `meta.completion`.
  */
-export function completionParts(prompt: unknown, completion: unknown, words: WordTable | null): CompletionParts {
+export function completionParts(prompt: unknown, completion: unknown): CompletionParts {
   if (typeof prompt === "string" && typeof completion === "string") {
-    const turns: Record<string, unknown[]> = { agent: ["assistant"], role: ["assistant"], text: [completion] };
-    const meta = { prompt, completion };
-    const cut = words === null ? null : wordedText(completion, words);
-    if (cut === null || cut.tokens.id.length === 0) return { turns, meta };
-    return { turns: { ...turns, end: [cut.tokens.id.length] }, ...cut, meta };
+    return {
+      turns: { agent: ["assistant"], role: ["assistant"], text: [completion] },
+      meta: { prompt, completion },
+    };
   }
   const before = asMessages(prompt, "prompt", "user");
-  const after = asMessages(completion, "completion", "assistant");
-  const list = [...before, ...after];
+  const list = [...before, ...asMessages(completion, "completion", "assistant")];
   const messages = readMessages(list);
   const turns = chatTurns(messages, "assistant", assistantMessages(messages, before.length));
   return { turns: turns.columns, messages: list, meta: {} };

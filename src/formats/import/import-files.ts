@@ -9,6 +9,7 @@ import { type LogFile, listLogs } from "./listing.ts";
 import { RolloutPool } from "./pool.ts";
 import { fileRecords, type TextRecord } from "./records.ts";
 import { findImporter, recognise, unrecognised } from "./registry.ts";
+import { WordTable, withWords } from "./words.ts";
 
 /** What goes on over all files of one import. */
 interface Run {
@@ -17,6 +18,8 @@ interface Run {
   several: boolean;
   readers: Map<Importer, RecordReader>;
   pool: RolloutPool;
+  /** Words of the texts that have no token ids, where those are to be cut into words. */
+  words: WordTable | null;
   /** Why the first file that was passed over was; said when nothing was imported at all. */
   passed: InputError | null;
 }
@@ -73,7 +76,10 @@ function take(run: Run, log: OpenLog, { value, index, line, bytes }: TextRecord)
   const { stem, prefix, beside, file } = log;
   try {
     const rollouts = [...log.read(value, { stem, prefix, index, beside })];
-    for (const rollout of rollouts) run.pool.add(rollout, { file: file.path, line }, bytes / rollouts.length);
+    for (const rollout of rollouts) {
+      const complete = run.words === null ? rollout : withWords(rollout, run.words);
+      run.pool.add(complete, { file: file.path, line }, bytes / rollouts.length);
+    }
   } catch (error) {
     reject(run, locateRecord(error, file.path, index, line), file.path, () => JSON.stringify(value), line);
   }
@@ -124,6 +130,7 @@ export async function* importFiles(
     several: files.length > 1,
     readers: new Map(),
     pool: new RolloutPool(),
+    words: options.words === true ? new WordTable() : null,
     passed: null,
   };
   for (const file of files) yield* importFile(run, file);

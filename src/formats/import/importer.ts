@@ -6,7 +6,7 @@ export interface ImportOptions {
   group?: string;
   /** Field of a record that holds its reward. */
   reward?: string;
-  /** Cut text without token ids into words, so that token-level methods have tokens to work on (default: no). */
+  /** Cut the text of turns without token ids into words, so that token-level methods have tokens (default: no). */
   words?: boolean;
   /** A record that cannot be read: `stop` (default) throws, `skip` leaves it out. */
   onError?: "stop" | "skip";

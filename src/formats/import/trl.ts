@@ -1,8 +1,7 @@
 import type { RolloutObject } from "../../rollouts/index.ts";
 import { completionParts, numericFields, otherThanNumbers, promptGroup } from "./completion.ts";
 import { isObject, type JsonObject, nameField, objectOf, present, scoreField } from "./fields.ts";
-import type { Importer, ImportOptions, RecordReader, RecordSource } from "./importer.ts";
-import { WordTable } from "./words.ts";
+import type { Importer, ImportOptions, RecordSource } from "./importer.ts";
 
 const taken = new Set(["prompt", "completion", "step", "advantage", "mode", "id", "reward"]);
 
@@ -14,14 +13,9 @@ function outcome(record: JsonObject, rewards: Record<string, number | null>, opt
   return scores.length === 0 ? null : scores.reduce((sum, score) => sum + score, 0);
 }
 
-function* rollouts(
-  value: unknown,
-  source: RecordSource,
-  options: ImportOptions,
-  words: WordTable | null,
-): Generator<RolloutObject> {
+function* rollouts(value: unknown, source: RecordSource, options: ImportOptions): Generator<RolloutObject> {
   const record = objectOf(value, "an object with prompt and completion");
-  const { turns, tokens, steps, messages, meta } = completionParts(record.prompt, record.completion, words);
+  const { turns, messages, meta } = completionParts(record.prompt, record.completion);
   const rewards = numericFields(record, taken);
   const byField =
     options.group === undefined || options.group === "prompt" ? undefined : nameField(record, options.group);
@@ -35,15 +29,9 @@ function* rollouts(
     ...(Object.keys(rewards).length > 0 ? { rewards } : {}),
     ...(Object.keys(signals).length > 0 ? { signals } : {}),
     turns,
-    ...(tokens === undefined ? {} : { tokens, steps }),
     ...(messages === undefined ? {} : { messages }),
     meta: { ...otherThanNumbers(record, taken), ...meta },
   };
-}
-
-function start(options: ImportOptions): RecordReader {
-  const words = options.words === true ? new WordTable() : null;
-  return (record, source) => rollouts(record, source, options, words);
 }
 
 /** Completions that TRL logs while it trains. */
@@ -59,5 +47,5 @@ export const trl: Importer = {
     if (!isObject(record) || !("prompt" in record) || !("completion" in record) || "example_id" in record) return 0;
     return "advantage" in record || "step" in record ? 0.9 : 0.6;
   },
-  start,
+  start: (options) => (record, source) => rollouts(record, source, options),
 };

@@ -58,7 +58,7 @@ function traceRollout(trace: JsonObject, episode: JsonObject | null, agents: num
 
 /** One row of the older results file: prompt and completion as messages, reward and metrics beside them. */
 function legacyRollout(record: JsonObject, source: RecordSource): RolloutObject {
-  const { turns, messages, meta } = completionParts(record.prompt, record.completion, null);
+  const { turns, messages, meta } = completionParts(record.prompt, record.completion);
   const example = nameField(record, "example_id") as string;
   const signals = numbersOf(record.metrics);
   return {

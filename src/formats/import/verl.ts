@@ -1,20 +1,14 @@
 import type { RolloutObject } from "../../rollouts/index.ts";
 import { completionParts, numericFields, otherThanNumbers, promptGroup } from "./completion.ts";
 import { isObject, nameField, objectOf, present, scoreField, textField } from "./fields.ts";
-import type { Importer, ImportOptions, RecordReader, RecordSource } from "./importer.ts";
-import { WordTable } from "./words.ts";
+import type { Importer, ImportOptions, RecordSource } from "./importer.ts";
 
 const taken = new Set(["input", "output", "gts", "score", "step", "uid", "pred"]);
 
-function* rollouts(
-  value: unknown,
-  source: RecordSource,
-  options: ImportOptions,
-  words: WordTable | null,
-): Generator<RolloutObject> {
+function* rollouts(value: unknown, source: RecordSource, options: ImportOptions): Generator<RolloutObject> {
   const record = objectOf(value, "an object with input, output and score");
   const input = textField(record, "input");
-  const { turns, tokens, steps, meta } = completionParts(input, textField(record, "output"), words);
+  const { turns, meta } = completionParts(input, textField(record, "output"));
   const groupField = options.group ?? "uid";
   const named = groupField === "prompt" ? undefined : nameField(record, groupField);
   const rewards = numericFields(record, taken);
@@ -26,14 +20,8 @@ function* rollouts(
     ...(Object.keys(rewards).length > 0 ? { rewards } : {}),
     ...(Object.keys(signals).length > 0 ? { signals } : {}),
     turns,
-    ...(tokens === undefined ? {} : { tokens, steps }),
     meta: { ...otherThanNumbers(record, taken), ...present({ ground_truth: record.gts }), ...meta },
   };
-}
-
-function start(options: ImportOptions): RecordReader {
-  const words = options.words === true ? new WordTable() : null;
-  return (record, source) => rollouts(record, source, options, words);
 }
 
 /** Generations that verl dumps while it trains or validates. */
@@ -48,5 +36,5 @@ export const verlDump: Importer = {
     isObject(record) && typeof record.input === "string" && typeof record.output === "string" && "score" in record
       ? 0.9
       : 0,
-  start,
+  start: (options) => (record, source) => rollouts(record, source, options),
 };

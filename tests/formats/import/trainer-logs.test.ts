@@ -41,7 +41,8 @@ test("TRL: messages become turns after the prompt, words become tokens when aske
   expect(chat.reward).toBe(1);
   const [worded] = await imported("trl", { lines: [{ prompt: "a", completion: "b c\nd" }] }, { words: true });
   expect(worded.tokens?.text).toEqual(["b", " c", "\n", "d"]);
-  expect(worded.steps?.end).toEqual([3, 4]);
+  expect(worded.tokens?.mask).toEqual([1, 1, 1, 1]);
+  expect(worded.steps).toEqual({ end: [3, 4], text: ["b c", "d"] });
   expect(worded.turns?.end).toEqual([4]);
   expect(worded.reward).toBeNull();
 });

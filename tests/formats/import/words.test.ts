@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { WordTable, wordedText, wordTokens } from "../../../src/formats/import/words.ts";
+import { WordTable, withWords, wordedText, wordTokens } from "../../../src/formats/import/words.ts";
+import { checkRollout } from "../../../src/rollouts/index.ts";
 
 test("words, numbers, signs and calculator marks are tokens; blanks belong to what follows", () => {
   expect(wordTokens("He has 16 - 3 = <<16-3=13>>13 eggs.\nA: 13")).toEqual([
@@ -42,4 +43,31 @@ test("equal words have equal ids across texts", () => {
   const b = wordedText("so 4 + 3", table).tokens.id;
   expect(a).toEqual([0, 1, 2, 3]);
   expect(b).toEqual([0, 3, 2, 1]);
+});
+
+test("turns get words: their text is the policy's, the observation the environment's", () => {
+  const turns = { text: ["go on\nnow", "", ""], observation: ["ok", "", "seen"] };
+  const worded = withWords({ id: "a", turns }, new WordTable());
+  expect(worded.tokens?.text).toEqual(["go", " on", "\n", "now", "\n", "ok", "\n", "\n", "seen"]);
+  expect(worded.tokens?.mask).toEqual([1, 1, 1, 1, 0, 0, 1, 0, 0]);
+  expect(worded.turns?.end).toEqual([6, 7, 9]);
+  expect(worded.steps).toEqual({ end: [3, 6, 7, 9], text: ["go on", "now", "", ""] });
+});
+
+test("rollouts with tokens of their own, or without turns, stay as they are", () => {
+  const withTokens = { id: "a", turns: { text: ["x"] }, tokens: { id: [1] } };
+  expect(withWords(withTokens, new WordTable())).toBe(withTokens);
+  const bare = { id: "b" };
+  expect(withWords(bare, new WordTable())).toBe(bare);
+});
+
+test("worded turns conform to the rollout format, whatever their text", () => {
+  const text = fc.array(fc.tuple(fc.constantFrom("", "a b", "x\n\ny", "\n"), fc.constantFrom("", "ok", "\n")));
+  fc.assert(
+    fc.property(text, (rows) => {
+      const turns = { text: rows.map(([said]) => said), observation: rows.map(([, seen]) => seen) };
+      const worded = withWords({ id: "a", turns }, new WordTable());
+      expect(checkRollout(worded)).toBe(worded);
+    }),
+  );
 });
