@@ -1,4 +1,4 @@
-import { jaggedKeys, type NumberCells } from "../rollouts/index.ts";
+import { jaggedKeys, type NumberCells, setOwn } from "../rollouts/index.ts";
 import { NumberScanner } from "./number-scanner.ts";
 
 const quote = 34;
@@ -14,12 +14,6 @@ const lineFeed = 10;
 /** Thrown where a line is not JSON; `findFault` then says where and why. */
 export class NotJson extends Error {
   override readonly name = "NotJson";
-}
-
-/** A property that is always the object's own, as JSON.parse makes it. */
-function put(object: Record<string, unknown>, key: string, value: unknown): void {
-  if (key !== "__proto__") object[key] = value;
-  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 /** Names seen before, so that a key that every line has is made a string once. */
@@ -108,7 +102,7 @@ export class RolloutScanner {
       const key = this.#key();
       if (this.#space() !== colon) throw new NotJson();
       this.#at++;
-      put(object, key, read(key));
+      setOwn(object, key, read(key));
       const byte = this.#space();
       this.#at++;
       if (byte === closing) return object;

@@ -6,6 +6,8 @@ import { readJsonl, reasonOf } from "./jsonl-read.ts";
 import { type OpenInput, openInput } from "./open-input.ts";
 import type { ReadOptions } from "./types.ts";
 
+export type { Input } from "./inputs.ts";
+
 async function* readTable(input: OpenInput, collector: RolloutCollector, options: ReadOptions): AsyncGenerator<Batch> {
   const place = { name: input.name, total: input.total };
   const batches =

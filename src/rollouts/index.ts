@@ -19,7 +19,7 @@ export { describe, type FaultPlace, InputError } from "./errors.ts";
 export { foldLines } from "./fold-lines.ts";
 export { type JaggedLevel, jaggedKeys, jaggedLevels, type Level, levelKey, levelOf } from "./levels.ts";
 export { ResultMemory } from "./memory.ts";
-export { rolloutObject, rolloutObjects } from "./objects.ts";
+export { rolloutObject, rolloutObjects, setOwn } from "./objects.ts";
 export {
   checkEnds,
   checkPointers,

@@ -14,15 +14,23 @@ function cellsOf(column: Column, from: number, to: number): unknown[] {
   return cells;
 }
 
-function tableOf(rollout: RolloutObject, key: string): Record<string, unknown> {
-  rollout[key] ??= {};
-  return rollout[key] as Record<string, unknown>;
+/** Sets a property that is always the object's own, whatever its name, as JSON.parse does. */
+export function setOwn(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 /** Rollout i of a batch in JSON form: the inverse of `batchFromObjects`. Columns that the rollout lacks stay absent. */
 export function rolloutObject(batch: Batch, i: number): RolloutObject {
   const rollout: RolloutObject = { id: batch.ids[i] };
   const group = batch.groupNames[i];
+  /** The object under a key; one that came with the batch is copied before anything is put into it. */
+  const made = new Set<string>();
+  const inside = (key: string): Record<string, unknown> => {
+    if (!made.has(key)) rollout[key] = { ...(rollout[key] as object | null | undefined) };
+    made.add(key);
+    return rollout[key] as Record<string, unknown>;
+  };
   if (group !== null) rollout.group = group;
   for (const path of batch.paths) {
     if (!batch.hasIn(path, i)) continue;
@@ -32,11 +40,10 @@ export function rolloutObject(batch: Batch, i: number): RolloutObject {
     const name = path.slice(dot + 1);
     if (column.level === "rollout") {
       const [cell] = cellsOf(column, i, i + 1);
-      if (key === "rollout" || dot < 0) rollout[name] = cell;
-      else tableOf(rollout, key)[name] = cell;
+      setOwn(key === "rollout" || dot < 0 ? rollout : inside(key), name, cell);
     } else {
       const offsets = batch.offsets(column.level);
-      tableOf(rollout, key)[name] = cellsOf(column, offsets[i], offsets[i + 1]);
+      setOwn(inside(key), name, cellsOf(column, offsets[i], offsets[i + 1]));
     }
   }
   for (const [key, level] of Object.entries(jaggedKeys)) {
