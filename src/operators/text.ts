@@ -74,8 +74,9 @@ function positionsOf(points: Int32Array): Map<number, number[]> {
 /**
  * Code points matched by the Ratcliff-Obershelp recursion: the longest common block of a and b (earliest in a, then
  * earliest in b), and the same again to its left and to its right. Frequent characters count like all others.
+ * @param least stops early, with a number below it, once it is clear that fewer will match.
  */
-function matchedCodePoints(a: Int32Array, b: Int32Array): number {
+function matchedCodePoints(a: Int32Array, b: Int32Array, least = 0): number {
   const positions = positionsOf(b);
   const nowhere: readonly number[] = [];
   // row[j + 1]: length of the common block that ends at a[i] and b[j]; `above` is the row of a[i − 1].
@@ -83,7 +84,9 @@ function matchedCodePoints(a: Int32Array, b: Int32Array): number {
   let row = new Int32Array(b.length + 1);
   const open: number[] = [0, a.length, 0, b.length];
   let matched = 0;
-  while (open.length > 0) {
+  // What has matched and what the open parts could still add at most.
+  let attainable = Math.min(a.length, b.length);
+  while (open.length > 0 && attainable >= least) {
     const [aFrom, aTo, bFrom, bTo] = open.splice(-4);
     let size = 0;
     let aEnd = 0;
@@ -106,10 +109,14 @@ function matchedCodePoints(a: Int32Array, b: Int32Array): number {
       [above, row] = [row, above];
     }
     for (const j of filled) above[j + 1] = 0;
+    attainable -= Math.min(aTo - aFrom, bTo - bFrom);
     if (size === 0) continue;
+    const left = Math.min(aEnd - size - aFrom, bEnd - size - bFrom);
+    const right = Math.min(aTo - aEnd, bTo - bEnd);
     matched += size;
-    if (aFrom < aEnd - size && bFrom < bEnd - size) open.push(aFrom, aEnd - size, bFrom, bEnd - size);
-    if (aEnd < aTo && bEnd < bTo) open.push(aEnd, aTo, bEnd, bTo);
+    attainable += size + left + right;
+    if (left > 0) open.push(aFrom, aEnd - size, bFrom, bEnd - size);
+    if (right > 0) open.push(aEnd, aTo, bEnd, bTo);
   }
   return matched;
 }
@@ -146,7 +153,8 @@ export function isSimilarText(a: string, b: string, threshold: number): boolean 
   const left = codePoints(a);
   const right = codePoints(b);
   const total = left.length + right.length;
-  if ((2 * Math.min(left.length, right.length)) / total < threshold) return false;
-  if ((2 * sharedCodePoints(left, right)) / total < threshold) return false;
-  return (2 * matchedCodePoints(left, right)) / total >= threshold;
+  const reaches = (matched: number) => (2 * matched) / total >= threshold;
+  if (!reaches(Math.min(left.length, right.length)) || !reaches(sharedCodePoints(left, right))) return false;
+  // One below the bound, as the product may be rounded up; the last word is the ratio itself.
+  return reaches(matchedCodePoints(left, right, Math.ceil((threshold * total) / 2) - 1));
 }
