@@ -44,9 +44,7 @@ async function sinkFor(exporter: Exporter, file: string): Promise<RowSink> {
 function nothingWritten(exporter: Exporter, report: ExportReport): InputError {
   const reasons = report.leftOut.map(({ reason, count }) => `${count} x ${reason}`).join("; ");
   return new InputError(`${exporter.id}: there is nothing to export`, {
-    rollout: report.leftOut[0]?.ids[0],
     got: reasons === "" ? `${report.rollouts} rollouts` : `${report.rollouts} rollouts, left out: ${reasons}`,
-    expected: `rollouts with ${exporter.reads.filter((read) => !read.endsWith("?")).join(", ")}`,
   });
 }
 

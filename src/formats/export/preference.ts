@@ -30,6 +30,7 @@ interface Member {
 }
 
 const nothingDiffers = "nothing in its group differs";
+const differingPrompts = "the prompts of its pairs differ (different_prompts=chosen takes one for both)";
 
 /** Members of a group that can be compared; the others go to the tally. */
 function comparable(batch: Batch, tally: Tally, members: Int32Array, credit: Credit): Member[] {
@@ -69,7 +70,7 @@ function* groupRows(batch: Batch, tally: Tally, members: readonly Member[], p: P
     const pair = [chosen, rejected];
     if (!(margin > p.min_margin)) refuse(pair, margin > 0 ? "the margin is too small" : nothingDiffers);
     else if (chosen.promptKey !== rejected.promptKey && p.different_prompts === "leave-out") {
-      refuse(pair, "the prompts of its pairs differ");
+      refuse(pair, differingPrompts);
     } else if (canonicalJson(chosen.talk.completion) === canonicalJson(rejected.talk.completion)) {
       refuse(pair, "its pairs say the same");
     } else {

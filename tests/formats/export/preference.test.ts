@@ -62,7 +62,7 @@ test("what cannot be paired is counted with its reason", async () => {
     "nothing in its group differs": ["same1", "same2"],
     "no rollout.reward": ["unscored"],
     "neither messages nor meta.prompt and meta.completion": ["silent"],
-    "the prompts of its pairs differ": ["p1", "p2"],
+    "the prompts of its pairs differ (different_prompts=chosen takes one for both)": ["p1", "p2"],
   });
   expect(report.exported + report.leftOut.reduce((sum, { count }) => sum + count, 0)).toBe(report.rollouts);
 });
