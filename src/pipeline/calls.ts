@@ -77,7 +77,7 @@ export function collectState(batch: Batch, call: SettledCall, options: RunOption
     state = twoPass?.collect(part, settled, state) ?? null;
     return part;
   };
-  assign(batch, { ...method, assign: firstPass }, params, options);
+  assign(batch, { ...method, assign: firstPass, warnings: undefined }, params, options);
   return state;
 }
 

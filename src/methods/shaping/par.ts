@@ -115,8 +115,8 @@ function warnings(batch: Batch, p: Params): string[] {
   if (p.length_penalty > 0 && !batch.hasLevel("token"))
     messages.push("length_penalty has no effect on rollouts without tokens");
   if (p.method === "par" && batch.has("rollout.reward_shaped")) {
-    const shaped = batch.numbers("rollout.reward_shaped");
-    const share = shaped.reduce((sum: number, r: number) => sum + (r > saturated ? 1 : 0), 0) / batch.size;
+    const shaped = Array.from(batch.numbers("rollout.reward_shaped"));
+    const share = shaped.filter((r) => r > saturated).length / batch.size;
     if (share > mostSaturated)
       messages.push(
         `${Math.round(100 * share)} % of the shaped rewards are above ${saturated}: the signal is nearly gone`,
