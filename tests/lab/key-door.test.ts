@@ -119,7 +119,7 @@ test("probabilities of the model sum to 1 and steps follow them", () => {
   let heard = 0;
   for (let seed = 0; seed < 4000; seed++) {
     environment.reset(seed);
-    if (environment.step(keyDoorCall("ask")).observation.startsWith("The porter says")) heard++;
+    if (environment.step(keyDoorCall("ask")).observation.startsWith("The porter:")) heard++;
   }
   expect(heard / 4000).toBeGreaterThan(0.57);
   expect(heard / 4000).toBeLessThan(0.63);

@@ -1,5 +1,5 @@
 import type { Style } from "./style.ts";
-import { pad, textWidth, truncate } from "./text.ts";
+import { pad, textWidth, truncate, wrap } from "./text.ts";
 
 /** Text of a cell, and how it is set once it has its width. */
 export interface Cell {
@@ -12,6 +12,8 @@ export interface TableColumn {
   align?: "left" | "right";
   /** Gives up width first when the table is too wide; the number is the least it keeps. */
   shrinkTo?: number;
+  /** Breaks long text into lines instead of cutting it. */
+  wraps?: boolean;
 }
 
 const gap = 2;
@@ -35,7 +37,7 @@ function columnWidths(columns: readonly TableColumn[], rows: readonly (readonly 
   return widths;
 }
 
-/** An aligned table: dim titles, then one line per row. */
+/** An aligned table: dim titles (unless all are empty), then a line or, where a column wraps, several per row. */
 export function tableLines(
   columns: readonly TableColumn[],
   rows: readonly (readonly (Cell | string)[])[],
@@ -45,11 +47,23 @@ export function tableLines(
   const widths = columnWidths(columns, cells, width - indent);
   const line = (row: readonly Cell[]) => {
     const parts = row.map(({ text, set }, k) => {
-      const filled = pad(truncate(text, widths[k]), widths[k], columns[k].align);
-      const shown = k === row.length - 1 ? filled.trimEnd() : filled;
-      return set === undefined ? shown : set(shown);
+      const filled = pad(text, widths[k], columns[k].align);
+      return set === undefined ? filled : set(k === row.length - 1 ? filled.trimEnd() : filled);
     });
     return (" ".repeat(indent) + parts.join(" ".repeat(gap))).trimEnd();
   };
-  return [line(columns.map(({ title }) => ({ text: title, set: style.dim }))), ...cells.map(line)];
+  const rowLines = (row: readonly Cell[]) => {
+    const broken = row.map(({ text }, k) =>
+      columns[k].wraps === true ? wrap(text, widths[k]) : [truncate(text, widths[k])],
+    );
+    const height = Math.max(...broken.map((lines) => lines.length));
+    return Array.from({ length: height }, (_, at) =>
+      line(row.map(({ set }, k) => ({ text: broken[k][at] ?? "", set }))),
+    );
+  };
+  const titled = columns.some(({ title }) => title !== "");
+  return [
+    ...(titled ? [line(columns.map(({ title }) => ({ text: title, set: style.dim })))] : []),
+    ...cells.flatMap(rowLines),
+  ];
 }

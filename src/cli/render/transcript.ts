@@ -26,6 +26,7 @@ export interface TranscriptView extends Terminal {
 /** How many lines of each kind are shown before the rest is left out. */
 const most = { said: 3, text: 6, calls: 4, observation: 3, strip: 6 } as const;
 const numberWidth = 7;
+const leastTextWidth = 30;
 
 /** A line of text and how it is set. */
 interface Line {
@@ -83,7 +84,7 @@ function side(row: TranscriptRow, half: number, { columns, style }: TranscriptVi
     if (value === null) return { bar: " ".repeat(2 * half + 1), text: "", value: 0 };
     return {
       bar: divergingBar(column.scale === 0 ? 0 : value / column.scale, half, style),
-      text: signed(value),
+      text: signed(value, column.scale),
       value,
     };
   });
@@ -96,6 +97,11 @@ function side(row: TranscriptRow, half: number, { columns, style }: TranscriptVi
     cells.map(({ bar }) => bar).join("  "),
     cells.map(({ text, value }) => set(value, pad(text, 2 * half + 1, "center"))).join("  "),
   ];
+}
+
+/** How many columns of credit leave enough room for text. */
+export function fittingColumns(width: number): number {
+  return Math.max(2, Math.floor((width - leastTextWidth) / 9));
 }
 
 interface Layout {

@@ -12,21 +12,21 @@ export interface KeyDoorPolicy {
   care: number;
 }
 
-/** A policy in the middle of its training: it often does the right thing, guesses too early and wastes turns. */
+/** A policy in the middle of its training: it mostly knows what helps, but wastes turns and sometimes guesses too early. */
 export const halfTrained: KeyDoorPolicy = {
   verbs: {
     "no key": {
-      none: [0.7, -0.8, 0.5, -0.4, 0.1],
-      side: [0.2, -0.8, -0.4, -0.6, 1.1],
+      none: [1.0, -0.8, 0.4, -0.2, -0.9],
+      side: [0.8, -0.8, -0.4, -0.3, 0.3],
       exact: [-1.2, -1.6, -1.2, -1.2, 1.8],
     },
     key: {
-      none: [-1.2, 1.0, 0.2, -0.5, 0.3],
-      side: [-1.4, 0.8, -0.6, -0.7, 0.9],
-      exact: [-1.8, -1.4, -1.5, -1.0, 2.2],
+      none: [-0.8, 1.0, 0.2, -0.1, -0.6],
+      side: [-0.9, 0.8, -0.3, -0.3, 0.4],
+      exact: [-1.4, -1.0, -1.0, -0.4, 1.6],
     },
   },
-  care: 2.5,
+  care: 4,
 };
 
 /** The same policy with every logit scaled: 0 chooses at random. */

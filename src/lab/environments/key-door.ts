@@ -89,7 +89,7 @@ function answer(task: KeyDoorTask, state: KeyDoorState, call: ToolCall): Omit<Ke
       const isLeft = ((leftLockers(task) >> (state.parcel - 1)) & 1) === 1;
       const side = isLeft ? leftLockers(task) : allLockers(task) & ~leftLockers(task);
       const told = { ...state, possible: state.possible & side };
-      const observation = `The porter says: on the ${isLeft ? "left" : "right"}.`;
+      const observation = `The porter: on the ${isLeft ? "left" : "right"}.`;
       return [
         { probability: task.porter, observation, reward: 0, state: told },
         { probability: 1 - task.porter, observation: "The porter is out.", reward: 0, state },

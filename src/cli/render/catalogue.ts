@@ -1,0 +1,81 @@
+import type { FileFeed } from "../../analysis/feed.ts";
+import { methodParams } from "../../methods/assign.ts";
+import type { Method } from "../../methods/method.ts";
+import { plural } from "../options.ts";
+import { type Cell, tableLines } from "./table.ts";
+import type { Terminal } from "./terminal.ts";
+import { wrap } from "./text.ts";
+
+/** What one call has to hold, with the default parameters; `null` for cards without a credit rule. */
+export function scopeOf(method: Method): string | null {
+  return method.assign === undefined ? null : method.scope(methodParams(method));
+}
+
+export const yearOf = (method: Method) => method.facts.paper.date.slice(0, 4);
+
+/** The catalogue as a table. */
+export function catalogueLines(methods: readonly Method[], total: number, { width, style }: Terminal): string[] {
+  const rows = methods.map((method): (Cell | string)[] => [
+    { text: method.id, set: style.accent },
+    method.title,
+    method.facts.granularity,
+    { text: method.facts.methodology[0] ?? "", set: style.dim },
+    scopeOf(method) ?? "–",
+    { text: yearOf(method), set: style.dim },
+  ]);
+  const columns = [
+    { title: "id" },
+    { title: "title", shrinkTo: 16 },
+    { title: "level" },
+    { title: "kind" },
+    { title: "scope" },
+    { title: "year" },
+  ];
+  const count = methods.length === total ? plural(total, "method") : `${methods.length} of ${plural(total, "method")}`;
+  const help =
+    "level: the smallest unit with credit of its own · scope: what one call has to hold (rollout, group, batch = all)";
+  return [
+    ...tableLines(columns, rows, { width, style }),
+    "",
+    ...wrap(`${count} · ${help} · apportion methods ID explains one`, width - 1).map((line) => style.dim(` ${line}`)),
+  ];
+}
+
+/** Which methods a file can feed, and what is missing for the others. */
+export function feedLines(feed: FileFeed, { width, style }: Terminal): string[] {
+  const runs = feed.feeds.filter(({ missing }) => missing.length === 0);
+  const others = feed.feeds.filter(({ missing }) => missing.length > 0);
+  const lines = wrap(`${plural(feed.rollouts, "rollout")} with ${feed.columns.join(", ")}`, width - 1);
+  const out = [...lines.map((line) => style.dim(` ${line}`)), ""];
+  const canRun = runs.map(({ method, optional, partly }): (Cell | string)[] => {
+    const notes = [
+      ...(optional.length > 0 ? [`also reads ${optional.join(", ")}`] : []),
+      ...(partly.length > 0 ? [`only some rollouts have ${partly.join(", ")}`] : []),
+      ...(feed.unscored > 0 && method.unscored !== true && needsReward(method) ? ["needs --unscored leave-out"] : []),
+    ];
+    return [
+      { text: method.id, set: style.accent },
+      method.facts.granularity,
+      { text: notes.join("; "), set: style.dim },
+    ];
+  });
+  const columns = [{ title: "" }, { title: "" }, { title: "", wraps: true, shrinkTo: 24 }];
+  out.push(
+    ` ${style.bold(`${plural(runs.length, "method")} can run`)}`,
+    ...tableLines(columns, canRun, { width, style }),
+  );
+  if (others.length > 0) {
+    const rows = others.map(({ method, missing }): (Cell | string)[] => [
+      { text: method.id, set: style.accent },
+      method.facts.granularity,
+      { text: `needs ${missing.join(" and ")}` },
+    ]);
+    out.push("", ` ${style.bold(`${plural(others.length, "method")} cannot yet`)}`);
+    out.push(...tableLines(columns, rows, { width, style }));
+  }
+  return out;
+}
+
+function needsReward(method: Method): boolean {
+  return method.reads.some((read) => read === "rollout.reward" || read === "reward_column");
+}
