@@ -88,7 +88,9 @@ function recognises({ record }: Sample): number {
   if (!isObject(record)) return 0;
   const own = firstField(record, messageFields);
   const request = record.request ?? record.body;
-  return isConversation(own !== undefined ? record[own] : isObject(request) ? request.messages : undefined) ? 0.7 : 0;
+  const list = own !== undefined ? record[own] : isObject(request) ? request.messages : undefined;
+  // A list under that name is most likely meant as messages: the fault in it is then named.
+  return isConversation(list) ? 0.7 : Array.isArray(list) ? 0.55 : 0;
 }
 
 /** Chat logs in the form of OpenAI's chat completions. */

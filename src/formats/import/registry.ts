@@ -33,8 +33,14 @@ export function findImporter(id: string): Importer {
 /** A file is taken for an importer's kind from this confidence on. */
 const sure = 0.5;
 
+/** Whether a record is a rollout already: it has an id and at least one level of its own. */
+function isRollout(record: unknown): boolean {
+  return isObject(record) && "id" in record && ["tokens", "turns", "steps"].some((level) => isObject(record[level]));
+}
+
 /** The importer that recognises a file best, or null. */
 export function recognise(sample: Sample): Importer | null {
+  if (isRollout(sample.record)) return null;
   let best: Importer | null = null;
   let confidence = sure;
   for (const importer of importers.values()) {
@@ -49,8 +55,7 @@ export function recognise(sample: Sample): Importer | null {
 /** The error for a file of no known kind; says what each importer looks for. */
 export function unrecognised(sample: Sample): InputError {
   const { name, record } = sample;
-  const levels = ["tokens", "turns", "steps"];
-  if (isObject(record) && "id" in record && levels.some((level) => isObject(record[level]))) {
+  if (isRollout(record)) {
     return new InputError("this is the rollout format already", {
       file: name,
       hint: "use the file as it is, without import",
