@@ -156,6 +156,7 @@ export function readAsLines(batch: Batch, reading: BranchReading): Lines {
   const rollouts: number[] = [];
   const ids: string[] = [];
   const groupNames: (string | null)[] = [];
+  const taken = new Set(batch.groupNames);
   for (let i = 0; i < batch.size; i++) {
     let lines = 1;
     if (isTree(batch, i)) lines = addTree(batch, i, reading, picked);
@@ -165,11 +166,16 @@ export function readAsLines(batch: Batch, reading: BranchReading): Lines {
         picked[level].endLine();
       }
     }
+    let group = batch.groupNames[i];
+    if (lines > 1 && group === null) {
+      group = batch.ids[i];
+      while (taken.has(group)) group += "#";
+      taken.add(group);
+    }
     for (let k = 0; k < lines; k++) {
       rollouts.push(i);
       ids.push(lines === 1 ? batch.ids[i] : `${batch.ids[i]}#${k + 1}`);
-      // No name of a group in a file can clash with one that is made of a rollout's number and a line break.
-      groupNames.push(batch.groupNames[i] ?? (lines === 1 ? null : `\n${i}`));
+      groupNames.push(group);
     }
   }
   const source: Record<Level, Int32Array> = {

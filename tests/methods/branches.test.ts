@@ -180,6 +180,20 @@ test("several roots and forks upon forks give one path per leaf", () => {
   expect([...readAsLines(batch, "trunk").source.turn]).toEqual([4, 5]);
 });
 
+test("the group of a lone tree is its own, whatever other groups are called", () => {
+  const fork = { turns: { parent: [-1, 0, 0], agent: ["a", "b", "c"] } };
+  const { batch } = readAsLines(
+    batchFromObjects([
+      { id: "x", ...fork },
+      { id: "y", group: "x", ...fork },
+      { id: "z", group: "x#", ...fork },
+      { id: "w", turns: { agent: ["a"] } },
+    ]),
+    "paths",
+  );
+  expect([...batch.groupOf]).toEqual([0, 0, 1, 1, 2, 2, 3]);
+});
+
 test("a tree is refused unless told how to read it; the refusal names rollout and option", () => {
   const batch = batchFromObjects([line, tree]);
   expect(firstTree(batch)).toBe(1);
