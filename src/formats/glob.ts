@@ -75,7 +75,7 @@ async function walk(folder: string, parts: readonly string[], found: Set<string>
     if (matches === null) {
       // Links are not followed at any depth: they may lead in circles.
       if (entry.isDirectory() && !entry.name.startsWith(".")) await walk(path, parts, found);
-      else if (rest.length === 0 && !entry.name.startsWith(".")) found.add(path);
+      else if (rest.length === 0 && !entry.name.startsWith(".") && !(await isFolder(entry, path))) found.add(path);
     } else if (matches.test(entry.name)) {
       if (rest.length === 0) found.add(path);
       else if (await isFolder(entry, path)) await walk(path, rest, found);
