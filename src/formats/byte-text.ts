@@ -3,6 +3,7 @@ import { exactPowers } from "./decimal.ts";
 const zero = 48;
 const minus = 45;
 const point = 46;
+const wholePowers = Int32Array.from({ length: 10 }, (_, k) => 10 ** k);
 /** The longest number in text: `-1.2345678901234567e-308` and a comma. */
 export const longestNumber = 26;
 
@@ -75,7 +76,7 @@ export class ByteText {
     const nine = size * exactPowers[places];
     for (let dropped = 3; dropped >= 0; dropped--) {
       if (places < dropped) continue;
-      const digits = Math.round(nine / exactPowers[dropped]);
+      const digits = Math.floor(nine / exactPowers[dropped] + 0.5);
       if (Math.fround(digits / exactPowers[places - dropped]) !== size) continue;
       if (value < 0) this.bytes[this.length++] = minus;
       this.#decimal(digits, places - dropped);
@@ -86,27 +87,36 @@ export class ByteText {
 
   /** A whole number of 32 bits. */
   int(value: number): void {
-    if (value < 0) this.bytes[this.length++] = minus;
-    this.#digits(value < 0 ? -value : value);
+    if (value >= 0) this.#digits(value);
+    else if (value === -(2 ** 31)) this.#ascii("-2147483648");
+    else {
+      this.bytes[this.length++] = minus;
+      this.#digits(-value | 0);
+    }
   }
 
-  /** A whole number from 0 to 2^31. */
+  /** A whole number from 0 to 2^31 - 1. */
   #digits(value: number): void {
-    let count = 1;
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) count++;
+    if (value < 10) {
+      this.bytes[this.length++] = zero + value;
+      return;
+    }
+    let count = 2;
+    while (count < 10 && value >= wholePowers[count]) count++;
     this.#padded(value, count);
   }
 
-  /** The last `count` digits of a whole number. */
+  /** The last `count` digits of a whole number below 2^31. */
   #padded(value: number, count: number): void {
     const { bytes } = this;
-    let rest = value;
-    for (let at = this.length + count - 1; at >= this.length; at--) {
-      const next = Math.floor(rest / 10);
+    const from = this.length;
+    let rest = value | 0;
+    for (let at = from + count - 1; at >= from; at--) {
+      const next = (rest / 10) | 0;
       bytes[at] = zero + rest - next * 10;
       rest = next;
     }
-    this.length += count;
+    this.length = from + count;
   }
 
   /** digits · 10^-places, without zeros at the end; below 10^-6 with an exponent, as JavaScript writes it. */
@@ -118,7 +128,7 @@ export class ByteText {
       fraction--;
     }
     let count = 1;
-    while (count < 10 && value >= exactPowers[count]) count++;
+    while (count < 10 && value >= wholePowers[count]) count++;
     const exponent = count - 1 - fraction;
     if (exponent < -6) {
       this.#split(value, count, 1);
@@ -132,8 +142,8 @@ export class ByteText {
 
   /** `count` digits with the point behind the first `whole` of them. */
   #split(value: number, count: number, whole: number): void {
-    const power = exactPowers[count - whole];
-    const head = Math.floor(value / power);
+    const power = wholePowers[count - whole];
+    const head = (value / power) | 0;
     this.#padded(head, whole);
     if (count === whole) return;
     this.bytes[this.length++] = point;

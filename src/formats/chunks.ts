@@ -213,8 +213,8 @@ async function* regrouped(
 }
 
 /**
- * First pass over files: how many members each group has. JSONL is only looked at for `group`, which is several times
- * faster than reading it; lines that are not JSON count for nothing.
+ * First pass over files: how many members each group has. JSONL is only looked at for `group`, which is about twice as
+ * fast as reading it; lines that are not JSON count for nothing.
  * @returns null when the input cannot be read twice (standard input, a stream, a pipe).
  */
 export async function groupExtents(input: Input, options: ReadOptions = {}): Promise<GroupExtents | null> {

@@ -78,12 +78,14 @@ class FrameEnds extends Transform {
   }
 }
 
-async function zstd(): Promise<typeof import("@cloudpss/zstd")> {
+/** The zstd library, loaded when it is first needed. */
+export async function zstd(): Promise<typeof import("@cloudpss/zstd")> {
   try {
     return await import("@cloudpss/zstd");
-  } catch {
+  } catch (error) {
     throw new InputError(`zstd is not available on ${process.platform} ${process.arch}`, {
-      hint: "its native library has no build for this machine: use gzip or no compression",
+      got: error instanceof Error ? error.message.split("\n")[0] : undefined,
+      hint: "its native library did not load: use gzip or no compression",
     });
   }
 }

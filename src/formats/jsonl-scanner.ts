@@ -11,6 +11,11 @@ const list = 91;
 const listEnd = 93;
 const lineFeed = 10;
 
+/** 2 for the bytes that matter wherever the end of a value is looked for, 1 for those that matter outside brackets only. */
+const marks = new Uint8Array(256);
+for (const byte of [quote, opening, closing, list, listEnd, lineFeed]) marks[byte] = 2;
+marks[comma] = 1;
+
 /** Thrown where a line is not JSON; `findFault` then says where and why. */
 export class NotJson extends Error {
   override readonly name = "NotJson";
@@ -179,7 +184,9 @@ export class RolloutScanner {
     let depth = 0;
     let at = from;
     for (;;) {
-      const byte = bytes[at];
+      let byte = bytes[at];
+      const least = depth === 0 ? 1 : 2;
+      while (marks[byte] < least) byte = bytes[++at];
       if (byte === quote) {
         at = this.#stringEnd(at + 1);
         if (depth === 0) return at;
@@ -190,8 +197,7 @@ export class RolloutScanner {
         if (depth <= 1) return depth === 0 ? at : at + 1;
         depth--;
         at++;
-      } else if (byte === lineFeed || (depth === 0 && byte === comma)) return at;
-      else at++;
+      } else return at;
     }
   }
 

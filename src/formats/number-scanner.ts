@@ -60,11 +60,12 @@ export class NumberScanner {
       const negative = byte === minus;
       if (negative) byte = bytes[++at];
       const digits = at;
-      let value = byte - 48;
-      if (value >>> 0 <= 9) {
+      const lead = byte - 48;
+      if (lead >>> 0 <= 9) {
+        let value = lead;
         byte = bytes[++at];
         let digit = byte - 48;
-        if (value > 0) {
+        if (lead > 0) {
           while (digit >>> 0 <= 9) {
             value = value * 10 + digit;
             byte = bytes[++at];

@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import { type Batch, concatBatches, InputError, rolloutObject, selectRollouts } from "../rollouts/index.ts";
 import { RolloutCollector } from "./collector.ts";
 import { type Input, resolveInputs } from "./inputs.ts";
@@ -13,7 +12,7 @@ async function* readTable(input: OpenInput, collector: RolloutCollector, options
   const batches =
     input.format === "parquet"
       ? (await import("./parquet-read.ts")).readParquet(await input.asFile(), { ...options, ...place })
-      : (await import("./arrow-read.ts")).readArrowStream(Readable.from(input.chunks), { ...options, ...place });
+      : (await import("./arrow-read.ts")).readArrowStream(input.chunks, { ...options, ...place });
   for await (const batch of batches) {
     const fresh = withoutKnown(batch, input.name, collector, options);
     collector.rollouts += fresh.size;
