@@ -7,6 +7,15 @@ export const numberList = z.array(z.number());
 /** Lists of finite numbers, each as long as it likes. */
 export const numberRows = z.array(numberList);
 
+/** A number from 0 to 1. */
+export const probability = z.number().min(0).max(1);
+
+/** 0 or 1. */
+export const bit = z.union([z.literal(0), z.literal(1)], "0 or 1");
+
+/** A whole number, 0 or more. */
+export const count = z.int().min(0);
+
 /**
  * Arguments of a card's function with defaults filled in.
  * @throws InputError naming the argument: missing, of another type, null, NaN, infinite or out of range.

@@ -34,3 +34,5 @@ export const rewardClip = z
   .nullable()
   .default(null)
   .describe("range [low, high] to which the outcome is cut first; null = as it is");
+
+export const correctThreshold = z.number().default(0.5).describe("reward from which a solution counts as correct");
