@@ -12,7 +12,7 @@ const sources = methodFiles();
 const wanted = new Map();
 
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const table = statusTable(statuses(methods, files, disputedCases(), runCase));
+const table = statusTable(await statuses(methods, files, disputedCases(), runCase));
 const marks = /(<!-- methods -->\n)[\s\S]*?(\n<!-- \/methods -->)/;
 if (!marks.test(readme)) throw new Error("README.md has no <!-- methods --> section");
 wanted.set(
@@ -21,7 +21,7 @@ wanted.set(
 );
 wanted.set("docs/methods/README.md", overview(methods, parseRead));
 for (const [id, method] of methods) {
-  wanted.set(`docs/methods/${id}.md`, methodPage(method, sources.get(id), files.get(id), runCase));
+  wanted.set(`docs/methods/${id}.md`, await methodPage(method, sources.get(id), files.get(id), runCase));
 }
 
 mkdirSync(join(root, "docs/methods"), { recursive: true });

@@ -30,12 +30,12 @@ function range(schema) {
 const rounded = (value) =>
   JSON.stringify(value, (_, x) => (typeof x === "number" ? Number(x.toPrecision(6)) : x)).replaceAll(",", ", ");
 
-function example(method, file, runCase) {
+async function example(method, file, runCase) {
   const test = file?.cases.find(
     (one) => one.kind === "credit" && one.expect.error !== true && one.rollouts?.length > 0,
   );
   if (test === undefined) return functionExample(method, file, runCase);
-  const result = runCase(method.id, test);
+  const result = await runCase(method.id, test);
   const lines = [`Case “${test.name}” of ${code(`conformance/${method.id}.json`)}`];
   const given = Object.keys(test.params ?? {}).length > 0 ? `, parameters ${code(JSON.stringify(test.params))}` : "";
   lines[0] += `${given}:`;
@@ -56,10 +56,10 @@ function example(method, file, runCase) {
   return lines.join("\n");
 }
 
-function functionExample(method, file, runCase) {
+async function functionExample(method, file, runCase) {
   const test = file?.cases.find((one) => one.kind === "function" && one.expect.error !== true);
   if (test === undefined) return null;
-  const result = runCase(method.id, test);
+  const result = await runCase(method.id, test);
   return [
     `${code(`${test.function}(${JSON.stringify(test.args)})`)}`,
     "",
@@ -68,7 +68,7 @@ function functionExample(method, file, runCase) {
 }
 
 /** The page of one method, from the registry, its doc comments and its vector file; the numbers are computed here. */
-export function methodPage(method, source, file, runCase) {
+export async function methodPage(method, source, file, runCase) {
   const { facts } = method;
   const { paper } = facts;
   const link = paper.arxiv === null ? paper.title : `[${paper.title}](https://arxiv.org/abs/${paper.arxiv})`;
@@ -106,7 +106,7 @@ export function methodPage(method, source, file, runCase) {
       parts.push(`### ${code(name)}`, comment ?? "See the source.");
     }
   }
-  const worked = example(method, file, runCase);
+  const worked = await example(method, file, runCase);
   if (worked !== null) parts.push("## Worked example", worked);
   return `${parts.join("\n\n")}\n`;
 }

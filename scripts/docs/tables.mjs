@@ -1,13 +1,15 @@
 const code = (text) => `\`${text}\``;
 
 /** Status of every card: how many of its public vectors pass, and what is there. */
-export function statuses(methods, files, disputed, runCase) {
-  return [...files].map(([id, file]) => {
+export async function statuses(methods, files, disputed, runCase) {
+  const rows = [...files].map(async ([id, file]) => {
     const method = methods.get(id);
     const cases = file.cases.filter((one) => !disputed.has(`${id} | ${one.name}`));
-    const passed = method === undefined ? 0 : cases.filter((one) => runCase(id, one).ok).length;
+    const results = method === undefined ? [] : await Promise.all(cases.map((one) => runCase(id, one)));
+    const passed = results.filter((result) => result.ok).length;
     return { id, method, passed, cases: cases.length, disputed: file.cases.length - cases.length };
   });
+  return Promise.all(rows);
 }
 
 /** The table of the README: one row per card. */

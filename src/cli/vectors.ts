@@ -83,7 +83,7 @@ async function run(paths: readonly string[], options: { json?: boolean }): Promi
   for (const { name, content } of files) {
     let failed = 0;
     for (const test of content.cases) {
-      const result = methods.has(content.id) ? runCase(content.id, test) : unknown(content.id, test, findMethod);
+      const result = methods.has(content.id) ? await runCase(content.id, test) : unknown(content.id, test, findMethod);
       if (!result.ok) failed++;
       if (options.json === true) process.stdout.write(jsonLine(name, result));
       else if (!result.ok) process.stdout.write(`${name}: ${test.name}: ${result.difference ?? "differs"}\n`);

@@ -117,7 +117,7 @@ function plain(value: unknown): unknown {
  * Runs one case of a vector file through the public functions and compares what comes out.
  * A refusal is an `InputError`; any other exception fails the case.
  */
-export function runCase(id: string, test: VectorCase): CaseResult {
+export async function runCase(id: string, test: VectorCase): Promise<CaseResult> {
   const { expect, kind } = test;
   const result: CaseResult = {
     case: test.name,
@@ -129,7 +129,7 @@ export function runCase(id: string, test: VectorCase): CaseResult {
   };
   let actual: unknown;
   try {
-    actual = kind === "function" ? callFunction(id, test) : credit(id, test, Object.keys(expect.columns ?? {}));
+    actual = kind === "function" ? await callFunction(id, test) : credit(id, test, Object.keys(expect.columns ?? {}));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const refused = error instanceof InputError && expect.error === true;

@@ -61,7 +61,10 @@ export interface Equation {
   tex: string;
 }
 
-/** A numeric building block of a card that is not a credit rule; it takes one object, as in the vector files. */
+/**
+ * A numeric building block of a card that is not a credit rule; it takes one object, as in the vector files. A function
+ * that calls a solver from a library may give a promise.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: arguments differ from function to function; each one has types of its own
 export type CardFunction = (args: any) => unknown;
 

@@ -13,8 +13,8 @@ const disputed = new Set(
 );
 
 describe.each([...vectorFiles].filter(([id]) => methods.has(id)))("%s", (id, file) => {
-  test.each(file.cases.map((one) => [one.name, one] as const))("%s", (name, one) => {
-    const result = runCase(id, one);
+  test.each(file.cases.map((one) => [one.name, one] as const))("%s", async (name, one) => {
+    const result = await runCase(id, one);
     if (disputed.has(`${id} | ${name}`)) expect(result.ok, "a disputed case passes: take it off the list").toBe(false);
     else expect(result.difference).toBeUndefined();
   });
