@@ -11,6 +11,12 @@ function isCredit(batch: Batch, path: string): boolean {
   return creditAt(batch, path) !== null;
 }
 
+/** Whether a name is a method's with more behind it: `gigpo_step` beside `gigpo`. */
+function isPartOfAnother(id: string, known: ReadonlyMap<string, string>): boolean {
+  for (let at = id.indexOf("_"); at > 0; at = id.indexOf("_", at + 1)) if (known.has(id.slice(0, at))) return true;
+  return false;
+}
+
 /**
  * The columns that hold credit: the plain one of a single method (`turns.advantage`, else of steps, tokens, rollouts), else
  * one per method of a file that holds several (`turns.grpo_advantage`). Empty when there is none.
@@ -30,13 +36,24 @@ export function creditColumns(batch: Batch): string[] {
         if (!byMethod.has(method)) byMethod.set(method, path);
       }
     }
-    if (byMethod.size > 0) return [...byMethod.values()];
+    const methods = [...byMethod].filter(([id]) => !isPartOfAnother(id, byMethod));
+    if (methods.length > 0) return methods.map(([, path]) => path);
   }
   return [];
 }
 
-/** What a column is called beside a transcript: the method of `turns.grpo_advantage`, else the path. */
+const levelOfPath = (path: string) => path.slice(0, path.indexOf("."));
+const nameOfPath = (path: string) => path.slice(path.indexOf(".") + 1);
+
+/** What columns are called beside a transcript: the method of `turns.grpo_advantage`, else the path. */
 export function creditTitle(path: string): string {
-  const name = names.map((one) => `_${one}`).find((ending) => path.endsWith(ending));
-  return name === undefined ? path : path.slice(path.indexOf(".") + 1, -name.length);
+  const ending = names.map((name) => `_${name}`).find((one) => path.endsWith(one));
+  return ending === undefined ? path : nameOfPath(path).slice(0, -ending.length);
+}
+
+/** Titles of columns side by side: their levels where only these tell them apart, else `creditTitle`. */
+export function creditTitles(paths: readonly string[]): string[] {
+  const same =
+    paths.length > 1 && paths.every((path) => path.includes(".") && nameOfPath(path) === nameOfPath(paths[0]));
+  return paths.map(same ? levelOfPath : creditTitle);
 }

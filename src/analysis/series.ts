@@ -125,6 +125,8 @@ export interface Aligned {
   leftOut: number;
   /** One list per series, each as long as `rows`. */
   values: readonly Float64Array[];
+  /** The column that each series was taken from, `null` where it cannot be placed at this level. */
+  paths: readonly (string | null)[];
 }
 
 /** Share of a series' largest number below which a number counts as 0: what rounding leaves behind is no credit. */
@@ -169,7 +171,8 @@ export function align(batch: Batch, series: readonly Series[], level = commonLev
   const rows = new Int32Array(marks.reduce((sum, mark) => sum + mark, 0));
   let at = 0;
   for (let row = 0; row < marks.length; row++) if (marks[row] === 1) rows[at++] = row;
-  return { level, rows, leftOut, values: credits.map((credit) => gathered(credit, rows)) };
+  const paths = credits.map((credit) => credit?.path ?? null);
+  return { level, rows, leftOut, values: credits.map((credit) => gathered(credit, rows)), paths };
 }
 
 /** Whether a series gives credit at a level coarser than `level` only, and is therefore spread over its rows. */

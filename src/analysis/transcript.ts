@@ -215,12 +215,15 @@ export function transcriptOf(batch: Batch, rollout: number, unit?: "turn" | "ste
     if (by === "step") return stepRows(batch, rollout);
     return by === "message" ? messageRows(messages) : [whole];
   };
+  const read = rows();
+  // Without a message of the policy there is no telling where the prompt ends, unless the rows say nothing themselves.
+  const prompt = first >= 0 ? first : read.some(({ text }) => text !== null) ? 0 : messages.length;
   return {
     id: batch.ids[rollout],
     group: batch.groupNames[rollout],
     reward: typeof reward === "number" && scored ? reward : null,
     unit: by,
-    before: by === "message" ? [] : messages.slice(0, first < 0 ? messages.length : first).map(saidOf),
-    rows: rows(),
+    before: by === "message" ? [] : messages.slice(0, prompt).map(saidOf),
+    rows: read,
   };
 }

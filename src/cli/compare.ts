@@ -11,6 +11,7 @@ interface Flags {
   column?: string[];
   level?: string;
   unscored: string;
+  branches?: string;
   top: string;
   width?: string;
   json?: boolean;
@@ -27,6 +28,8 @@ async function run(inputs: readonly string[], flags: Flags): Promise<void> {
   const { terminal } = await import("./render/terminal.ts");
   const { readRollouts } = await import("../formats/read.ts");
   const unscored = parseChoice("--unscored", flags.unscored, ["stop", "leave-out"]);
+  const branches =
+    flags.branches === undefined ? undefined : parseChoice("--branches", flags.branches, ["paths", "trunk"]);
   const top = parseWhole("--top", flags.top, 0, 1_000_000);
   const names = Object.keys(levelNames) as LevelName[];
   const level: CreditLevel | undefined =
@@ -45,7 +48,7 @@ async function run(inputs: readonly string[], flags: Flags): Promise<void> {
   const progress = startProgress();
   const batch = await readRollouts(inputs, { onProgress: progress.read }).finally(() => progress.stop());
   const calls = methods.map((method) => ({ method, params: params.get(method.id) ?? {} }));
-  const comparison = compareMethods(batch, calls, { columns, level, unscored });
+  const comparison = compareMethods(batch, calls, { columns, level, unscored, branches });
   if (flags.json === true) process.stdout.write(`${JSON.stringify(comparisonJson(batch, comparison, top))}\n`);
   else process.stdout.write(`\n${comparisonLines(batch, comparison, top, view).join("\n")}\n\n`);
 }
@@ -73,6 +76,7 @@ export function register(program: Command): void {
     .option("--column <path>", "a recorded column to compare too, such as turns.true_advantage", collect)
     .option("--level <level>", "compare at tokens, steps, turns or rollouts")
     .option("--unscored <what>", "rollouts without a reward: stop or leave-out", "stop")
+    .option("--branches <reading>", "how methods that know no branches read a tree of turns: paths or trunk")
     .option("--top <count>", "disagreements to show", "5")
     .option("--width <columns>", "width of the output (default: of the terminal)")
     .option("--json", "print JSON")

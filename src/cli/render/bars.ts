@@ -21,6 +21,9 @@ export function divergingBar(amount: number, half: number, style: Style): string
 
 const levels = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
+/** Blocks of a sparkline stay below full height, so that lines under each other do not run together. */
+const sparks = levels.slice(0, 6);
+
 /** One block per value, its height between the least and the greatest of the scale; at most `most` blocks (means of runs). */
 export function sparkline(
   values: readonly number[],
@@ -32,8 +35,8 @@ export function sparkline(
   for (let k = 0; k < count; k++) {
     const run = values.slice(Math.floor((k * values.length) / count), Math.floor(((k + 1) * values.length) / count));
     const mean = run.reduce((sum, x) => sum + x, 0) / run.length;
-    const share = greatest > least ? (mean - least) / (greatest - least) : 0.5;
-    out += levels[Math.round(Math.max(0, Math.min(1, share)) * (levels.length - 1))];
+    const share = greatest > least ? (mean - least) / (greatest - least) : 0;
+    out += sparks[Math.round(Math.max(0, Math.min(1, share)) * (sparks.length - 1))];
   }
   return out;
 }

@@ -1,5 +1,5 @@
 import type { Comparison } from "../../analysis/comparison.ts";
-import { creditTitle } from "../../analysis/credit-columns.ts";
+import { creditTitles } from "../../analysis/credit-columns.ts";
 import type { Disagreement } from "../../analysis/disagreement.ts";
 import { type CreditLevel, creditLevels } from "../../analysis/levels.ts";
 import { isSpread, type Series } from "../../analysis/series.ts";
@@ -20,6 +20,8 @@ const rowNames: Readonly<Record<CreditLevel, string>> = {
   rollout: "rollout",
 };
 
+const namesOf = (series: readonly Series[]) => creditTitles(series.map(({ name }) => name));
+
 function ownLevels(series: Series): string {
   return creditLevels
     .filter((level) => series.levels[level] !== undefined)
@@ -30,12 +32,12 @@ function ownLevels(series: Series): string {
 /** What is compared: one row per series, and one sentence per method that could not run. */
 function seriesLines(comparison: Comparison, { width, style }: Terminal): string[] {
   const { series, skipped, aligned, agreement } = comparison;
+  const names = namesOf(series);
   const rows = series.map((one, k): (Cell | string)[] => {
-    const credit = creditLevels.map((level) => one.levels[level]?.path).find((path) => path !== undefined) ?? "";
     const note = isSpread(one, aligned.level) ? `spread over ${levelKey(aligned.level)}` : "";
     return [
-      { text: creditTitle(one.name), set: style.accent },
-      credit,
+      { text: names[k], set: style.accent },
+      aligned.paths[k] ?? "–",
       ownLevels(one),
       percent(agreement.nonZero[k]),
       { text: note, set: style.dim },
@@ -93,9 +95,10 @@ function placeOf(batch: Batch, { rollout, level, row }: Disagreement): string {
 
 /** Praise and blame in words, for when there are too many columns for bars. */
 function inWords(series: readonly Series[], values: readonly number[]): string {
+  const names = namesOf(series);
   const side = (sign: number) =>
     series
-      .map(({ name }, k) => ({ name: creditTitle(name), value: values[k] }))
+      .map((_, k) => ({ name: names[k], value: values[k] }))
       .filter(({ value }) => Math.sign(value) === sign)
       .map(({ name, value }) => `${name} ${signed(value)}`)
       .join(", ");
@@ -107,8 +110,9 @@ function disagreementLines(batch: Batch, comparison: Comparison, top: number, te
   const { series, disagreements } = comparison;
   const shown = disagreements.slice(0, top);
   const bars = series.length <= fittingColumns(width);
-  const columns: CreditColumn[] = series.map((one, k) => ({
-    title: creditTitle(one.name),
+  const names = namesOf(series);
+  const columns: CreditColumn[] = series.map((_, k) => ({
+    title: names[k],
     at: ({ row }) => shown[row].values[k],
     scale: Math.max(...shown.map(({ values }) => Math.abs(values[k]))),
   }));
@@ -125,12 +129,13 @@ function disagreementLines(batch: Batch, comparison: Comparison, top: number, te
       tokens: null,
     };
   });
-  const unit = shown[0].level === "rollout" ? "" : `, each with the ${shown[0].level} where they do`;
   const more = disagreements.length - shown.length;
-  const title = `Where they disagree in sign: ${plural(disagreements.length, "rollout")}${unit}`;
+  const title = `Where they disagree in sign: ${plural(disagreements.length, "rollout")}, the hardest first`;
   const lines = [` ${style.bold(title)}`, ""];
   const transcript = { id: "", group: null, reward: null, unit: "turn" as const, before: [], rows };
-  lines.push(...transcriptLines(transcript, { style, width, full: false, columns: bars ? columns : [] }));
+  lines.push(
+    ...transcriptLines(transcript, { style, width, full: false, columns: bars ? columns : [], labelled: true }),
+  );
   if (more > 0) lines.push("", style.dim(` … ${formatCount(more)} more (--top)`));
   if (bars) lines.push("", ...legend("a full bar is the largest of its column here", terminal));
   return lines;
@@ -140,14 +145,11 @@ function disagreementLines(batch: Batch, comparison: Comparison, top: number, te
 export function comparisonLines(batch: Batch, comparison: Comparison, top: number, terminal: Terminal): string[] {
   const { style, width } = terminal;
   const { series, aligned, agreement, disagreements } = comparison;
-  const names = series.map(({ name }) => creditTitle(name));
-  const rows = plural(aligned.rows.length, rowNames[aligned.level]);
+  const names = namesOf(series);
+  const whole = aligned.level === "rollout" ? "" : ` of ${plural(batch.size, "rollout")}`;
+  const rows = plural(aligned.rows.length, rowNames[aligned.level]) + whole;
   const left = aligned.leftOut === 0 ? "" : `; ${formatCount(aligned.leftOut)} without a number left out`;
-  const lines = [
-    ` ${style.bold("Credit compared")} on ${rows} of ${plural(batch.size, "rollout")}${left}`,
-    "",
-    ...seriesLines(comparison, terminal),
-  ];
+  const lines = [` ${style.bold("Credit compared")} on ${rows}${left}`, "", ...seriesLines(comparison, terminal)];
   if (series.length < 2) return lines;
   const matrices = [
     { title: "rank correlation (Spearman)", values: agreement.spearman, kind: "correlation" as const },

@@ -29,10 +29,13 @@ export function sortGroups(groups: readonly GroupSummary[], order: GroupOrder): 
   return [...groups].sort((a, b) => key(b) - key(a) || 0);
 }
 
+const inGroups = (rollouts: number, groups: number) => `${plural(rollouts, "rollout")} in ${plural(groups, "group")}`;
+
 /** The whole file in two or three sentences. */
 function overview(summary: GroupsSummary): string {
   const { groups, rollouts, unscored, binary, mean, withoutSpread, unit, lengths } = summary;
-  const parts = [`${plural(rollouts, "rollout")} in ${plural(groups.length, "group")}`];
+  const alone = groups.length === rollouts && rollouts > 1;
+  const parts = [alone ? `${plural(rollouts, "rollout")}, each alone in its group` : inGroups(rollouts, groups.length)];
   if (mean !== null) parts.push(binary ? `pass rate ${percent(mean)}` : `mean reward ${magnitude(mean)}`);
   if (unscored > 0) parts.push(`${formatCount(unscored)} unscored`);
   const compared = groups.filter((group) => group.rewards.length > 1).length;
@@ -41,7 +44,7 @@ function overview(summary: GroupsSummary): string {
     parts.push(`${formatCount(withoutSpread)} of ${formatCount(compared)} groups without spread${share}`);
   }
   const each = lengths.min === lengths.max ? "" : " (min–median–max)";
-  parts.push(`${lengthText(lengths)} ${unit}${each}`);
+  parts.push(`${lengthText(lengths)} ${lengths.max === 1 ? unit.slice(0, -1) : unit}${each}`);
   return parts.join(" · ");
 }
 

@@ -44,7 +44,7 @@ export function rangeText(schema: ParamSchema): string {
   const high = exclusiveMaximum !== undefined ? `< ${exclusiveMaximum}` : bound("≤", maximum);
   const whole = type === "integer" ? "whole" : "";
   if (minimum !== undefined && high.startsWith("≤")) return `${whole} ${minimum} to ${maximum}`.trim();
-  return [whole, low, high].filter((part) => part !== "").join(" ") || "number";
+  return [whole, low, high].filter((part) => part !== "").join(", ") || "number";
 }
 
 function bound(sign: string, value: number | undefined): string {
@@ -73,7 +73,7 @@ function facts(method: Method): (readonly [string, string])[] {
     ["code", paper.repo === null ? "" : `github.com/${paper.repo}`],
     ["result", headline],
     ["credit", `per ${granularity}: ${methodology.join(", ")}`],
-    ["needs", scopeText(method)],
+    ["scope", scopeText(method)],
     ["checked", checked],
     ["filled in", reconstructed.join(", ")],
     ["unscored", method.unscored === true ? "rollouts without a reward are taken as they are" : ""],
@@ -93,15 +93,13 @@ function readRows(method: Method): string[][] {
   });
 }
 
-function defaultText(schema: ParamSchema): string {
-  if (!("default" in schema)) return "–";
-  return typeof schema.default === "string" ? schema.default : JSON.stringify(schema.default);
+function valueText(value: unknown): string {
+  if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-4) return value.toExponential();
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function presetText(preset: Readonly<Record<string, unknown>>): string {
-  const parts = Object.entries(preset).map(
-    ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
+  const parts = Object.entries(preset).map(([name, value]) => `${name}=${valueText(value)}`);
   return parts.length === 0 ? "the defaults" : parts.join(", ");
 }
 
@@ -116,7 +114,7 @@ export function methodPage(method: Method, example: readonly string[], terminal:
   const plainColumns = [{ title: "" }, { title: "", wraps: true, shrinkTo: 24 }];
   const params = Object.entries(paramSchemas(method)).map(([name, schema]): (Cell | string)[] => [
     accented(name),
-    defaultText(schema),
+    "default" in schema ? valueText(schema.default) : "–",
     { text: rangeText(schema), set: style.dim },
     schema.description ?? "",
   ]);

@@ -32,7 +32,7 @@ export function magnitude(value: number): string {
 
 /** A share as a percentage. */
 export function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
+  return `${Math.round(share * 100)}%`;
 }
 
 /** A count or measure: whole numbers as they are, others with one decimal. */

@@ -1,4 +1,4 @@
-import { creditTitle } from "../../analysis/credit-columns.ts";
+import { creditTitles } from "../../analysis/credit-columns.ts";
 import type { CreditLevel } from "../../analysis/levels.ts";
 import { type Credit, creditAt, creditAtLevel, type Series } from "../../analysis/series.ts";
 import { largestCredit } from "../../analysis/spread.ts";
@@ -9,7 +9,7 @@ import { plural } from "../options.ts";
 import { magnitude, signed } from "./numbers.ts";
 import type { HeatToken } from "./strip.ts";
 import type { Terminal } from "./terminal.ts";
-import { safeText, wrap } from "./text.ts";
+import { safeText, truncate, wrap } from "./text.ts";
 import { type CreditColumn, legend, transcriptLines } from "./transcript.ts";
 
 /** A column to show, as it stands in the file. */
@@ -35,7 +35,13 @@ export function unitOf(batch: Batch, columns: readonly ShownColumn[]): "turn" | 
 }
 
 /** Credit of a transcript's rows: as it stands there, spread from above, or the mean over the row's own tokens. */
-function besideRows(batch: Batch, rollout: number, transcript: Transcript, shown: ShownColumn): CreditColumn | null {
+function besideRows(
+  batch: Batch,
+  rollout: number,
+  transcript: Transcript,
+  shown: ShownColumn,
+  title: string,
+): CreditColumn | null {
   const series: Series = { name: shown.path, levels: { [shown.level]: shown.credit } };
   const level = transcript.unit === "message" || transcript.unit === "token" ? "rollout" : transcript.unit;
   const credit = creditAtLevel(batch, series, level);
@@ -46,7 +52,7 @@ function besideRows(batch: Batch, rollout: number, transcript: Transcript, shown
     return credit.valid?.[index] === 0 ? null : credit.values[index];
   };
   const numbers = transcript.rows.map((row) => at(row) ?? 0);
-  return { title: creditTitle(shown.path), at, scale: largestCredit(numbers) };
+  return { title, at, scale: largestCredit(numbers) };
 }
 
 function tokenTexts(batch: Batch, rollout: number): (row: number) => string {
@@ -59,26 +65,33 @@ function tokenTexts(batch: Batch, rollout: number): (row: number) => string {
   return () => "▪ ";
 }
 
-/** Tokens of a row as heat, where their credit differs (or when tokens are all there is to see). */
-function stripOf(batch: Batch, rollout: number, shown: ShownColumn, always: boolean) {
+/** Tokens of a rollout as heat: of the rows in which their credit differs, or of all. */
+interface Strip {
+  at(row: TranscriptRow): HeatToken[] | null;
+  /** The credit that is coloured most strongly. */
+  scale: number;
+}
+
+function stripOf(batch: Batch, rollout: number, shown: ShownColumn, always: boolean): Strip {
   const { values, valid } = shown.credit;
   const mask = policyMask(batch);
   const offsets = batch.offsets("token");
-  const scale = largestCredit(values, offsets[rollout], offsets[rollout + 1]) || 1;
+  const scale = largestCredit(values, offsets[rollout], offsets[rollout + 1]);
   const text = tokenTexts(batch, rollout);
   const counts = (row: number) => mask?.[row] !== 0 && valid?.[row] !== 0;
-  return ({ tokens }: TranscriptRow): HeatToken[] | null => {
+  const at = ({ tokens }: TranscriptRow) => {
     if (tokens === null) return null;
     const rows = Array.from({ length: tokens[1] - tokens[0] }, (_, k) => tokens[0] + k);
     const own = rows.filter(counts);
     if (!always && own.every((row) => values[row] === values[own[0]])) return null;
-    return rows.map((row) => ({ text: text(row), amount: counts(row) ? values[row] / scale : null }));
+    return rows.map((row) => ({ text: text(row), amount: counts(row) ? values[row] / (scale || 1) : null }));
   };
+  return { at, scale };
 }
 
 function heading(batch: Batch, rollout: number, transcript: Transcript, { style }: Terminal): string {
   const parts = [style.bold(safeText(transcript.id))];
-  if (transcript.group !== null) parts.push(`group ${safeText(transcript.group)}`);
+  if (transcript.group !== null) parts.push(`group ${truncate(safeText(transcript.group), 32)}`);
   parts.push(transcript.reward === null ? "unscored" : `reward ${rewardText(transcript.reward)}`);
   for (const [level, noun] of [
     ["turn", "turn"],
@@ -94,10 +107,13 @@ function heading(batch: Batch, rollout: number, transcript: Transcript, { style 
 
 const rewardText = (reward: number) => (Number.isInteger(reward) ? String(reward) : reward.toFixed(2));
 
-function legendText(columns: readonly CreditColumn[], means: boolean): string {
+const below = "credit below and above zero";
+
+function legendText(columns: readonly CreditColumn[], strip: Strip | undefined, means: boolean): string {
   const kind = means ? " (means over the tokens of a row)" : "";
-  if (columns.length > 1) return `credit below and above zero; a full bar is the largest of its column here${kind}`;
-  return `credit below and above zero${kind}; a full bar is ±${magnitude(columns[0].scale)}, the largest here`;
+  if (columns.length > 1) return `${below}${kind}; a full bar is the largest of its column here`;
+  if (columns.length === 1) return `${below}${kind}; a full bar is ±${magnitude(columns[0].scale)}, the largest here`;
+  return `${below}; the strongest here is ±${magnitude(strip?.scale ?? 0)}`;
 }
 
 export interface RolloutView extends Terminal {
@@ -107,35 +123,41 @@ export interface RolloutView extends Terminal {
   tokens: boolean;
 }
 
+/** Names of the columns; where no bars show their numbers, the number of the whole rollout too. */
+function columnLines(shown: readonly ShownColumn[], whole: readonly (number | null)[] | null, view: RolloutView) {
+  const { style, width } = view;
+  if (whole === null) {
+    return wrap(shown.map(({ path }) => path).join(", "), width - 1).map((line) => style.dim(` ${line}`));
+  }
+  return shown.flatMap(({ path, level }, k) => {
+    const value = whole[k];
+    const mean = level === "rollout" ? "" : " on average";
+    return value === null ? [] : [` ${style.dim(path)} ${style.credit(value, signed(value))}${mean}`];
+  });
+}
+
 /** One rollout with its credit: heading, transcript, legend. */
 export function rolloutLines(batch: Batch, rollout: number, view: RolloutView): string[] {
-  const { style, width, full } = view;
+  const { style, width, full, tokens } = view;
   const shown = shownColumns(batch, view.paths).filter(({ path }) => batch.hasIn(path, rollout));
   const transcript = transcriptOf(batch, rollout, unitOf(batch, shown));
-  const beside = shown.map((column) => besideRows(batch, rollout, transcript, column));
-  const columns = beside.filter((column) => column !== null);
+  const titles = creditTitles(shown.map(({ path }) => path));
+  const beside = shown.map((column, k) => besideRows(batch, rollout, transcript, column, titles[k]));
+  const barred = transcript.unit === "turn" || transcript.unit === "step";
+  const columns = barred ? beside.filter((column) => column !== null) : [];
   const finest = shown.find(({ level }) => level === "token");
-  const bars =
-    transcript.unit === "token" || transcript.unit === "rollout" || transcript.unit === "message" ? [] : columns;
   const strip =
-    finest === undefined || (shown.length > 1 && !view.tokens)
+    finest === undefined || (shown.length > 1 && !tokens)
       ? undefined
-      : stripOf(batch, rollout, finest, view.tokens || transcript.unit === "token");
-  const lines = [heading(batch, rollout, transcript, view)];
-  if (bars.length === 0) {
-    for (const [k, { path }] of shown.entries()) {
-      const whole = columns[k]?.at(transcript.rows[0] ?? ({ row: 0 } as TranscriptRow)) ?? null;
-      if (whole !== null)
-        lines.push(` ${path} ${style.credit(whole, signed(whole))}${shown[k].level === "token" ? " on average" : ""}`);
-    }
-  } else {
-    const names = wrap(shown.map(({ path }) => path).join(", "), width - 1);
-    lines.push(...names.map((line) => style.dim(` ${line}`)));
-  }
-  lines.push("", ...transcriptLines(transcript, { style, width, full, columns: bars, strip }));
-  if (bars.length > 0 || strip !== undefined) {
-    const means = shown.some(({ level }) => level === "token") && bars.length > 0;
-    lines.push("", ...legend(legendText(bars.length > 0 ? bars : columns, means), view));
-  }
-  return lines;
+      : stripOf(batch, rollout, finest, tokens || transcript.unit === "token");
+  const whole = barred ? null : beside.map((column) => column?.at(transcript.rows[0]) ?? null);
+  const lines = [
+    heading(batch, rollout, transcript, view),
+    ...columnLines(shown, whole, view),
+    "",
+    ...transcriptLines(transcript, { style, width, full, columns, strip: strip?.at }),
+  ];
+  if (columns.length === 0 && strip === undefined) return lines;
+  const means = columns.length > 0 && shown.some(({ level }) => level === "token");
+  return [...lines, "", ...legend(legendText(columns, strip, means), view)];
 }

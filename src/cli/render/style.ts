@@ -4,7 +4,8 @@ export type ColorDepth = 0 | 4 | 8 | 24;
 /** Background that colours have to be read on. */
 export type Theme = "dark" | "light";
 
-type Rgb = readonly [number, number, number];
+/** A colour for terminals that have all of them, and the number of its like among the 256. */
+type Ink = readonly [red: number, green: number, blue: number, index: number];
 
 /**
  * How text is set. Every function takes plain text and gives it back with escape codes, or unchanged without colour.
@@ -22,61 +23,48 @@ export interface Style {
   heat(amount: number, text: string): string;
 }
 
-/** Fully coloured ends of the scale, for text on each background. */
-const inks: Readonly<Record<Theme, Readonly<Record<"up" | "down" | "accent" | "dim", Rgb>>>> = {
-  dark: { up: [104, 171, 240], down: [240, 150, 70], accent: [150, 190, 220], dim: [135, 140, 148] },
-  light: { up: [16, 97, 184], down: [190, 88, 8], accent: [20, 90, 140], dim: [110, 114, 120] },
+/** Colours of text on each background. */
+const inks: Readonly<Record<Theme, Readonly<Record<"up" | "down" | "accent" | "dim", Ink>>>> = {
+  dark: { up: [104, 171, 240, 75], down: [240, 150, 70, 208], accent: [150, 190, 220, 110], dim: [135, 140, 148, 245] },
+  light: { up: [16, 97, 184, 25], down: [190, 88, 8, 130], accent: [20, 90, 140, 24], dim: [110, 114, 120, 242] },
 };
 
 /** Backgrounds of heat, faint to strong, and the text that is read on them. */
-const grounds: Readonly<Record<Theme, { up: readonly Rgb[]; down: readonly Rgb[]; text: Rgb }>> = {
+const grounds: Readonly<Record<Theme, { up: readonly Ink[]; down: readonly Ink[]; text: Ink }>> = {
   dark: {
     up: [
-      [28, 44, 64],
-      [28, 62, 100],
-      [30, 84, 140],
-      [38, 108, 182],
+      [28, 44, 64, 17],
+      [28, 62, 100, 24],
+      [30, 84, 140, 25],
+      [38, 108, 182, 32],
     ],
     down: [
-      [62, 42, 26],
-      [96, 58, 24],
-      [134, 76, 22],
-      [176, 96, 18],
+      [62, 42, 26, 52],
+      [96, 58, 24, 94],
+      [134, 76, 22, 130],
+      [176, 96, 18, 172],
     ],
-    text: [240, 242, 245],
+    text: [240, 242, 245, 255],
   },
   light: {
     up: [
-      [226, 238, 251],
-      [195, 220, 246],
-      [156, 198, 240],
-      [112, 172, 232],
+      [226, 238, 251, 189],
+      [195, 220, 246, 153],
+      [156, 198, 240, 117],
+      [112, 172, 232, 75],
     ],
     down: [
-      [252, 236, 220],
-      [250, 218, 188],
-      [246, 194, 146],
-      [240, 166, 100],
+      [252, 236, 220, 230],
+      [250, 218, 188, 223],
+      [246, 194, 146, 216],
+      [240, 166, 100, 209],
     ],
-    text: [20, 24, 30],
+    text: [20, 24, 30, 234],
   },
 };
 
-const cube = (part: number) => (part < 48 ? 0 : part < 115 ? 1 : Math.floor((part - 35) / 40));
-const cubeLevels = [0, 95, 135, 175, 215, 255];
-
-/** The closest of the 256 colours: of the 6×6×6 cube or the greys. */
-export function nearest256([r, g, b]: Rgb): number {
-  const [i, j, k] = [cube(r), cube(g), cube(b)];
-  const grey = Math.min(23, Math.max(0, Math.round((r + g + b) / 3 / 10 - 0.8)));
-  const level = 8 + grey * 10;
-  const distance = (x: number, y: number, z: number) => (x - r) ** 2 + (y - g) ** 2 + (z - b) ** 2;
-  const fromCube = distance(cubeLevels[i], cubeLevels[j], cubeLevels[k]);
-  return distance(level, level, level) < fromCube ? 232 + grey : 16 + 36 * i + 6 * j + k;
-}
-
-function paint(depth: ColorDepth, layer: 38 | 48, color: Rgb): string {
-  return depth === 24 ? `${layer};2;${color.join(";")}` : `${layer};5;${nearest256(color)}`;
+function paint(depth: ColorDepth, layer: 38 | 48, [red, green, blue, index]: Ink): string {
+  return depth === 24 ? `${layer};2;${red};${green};${blue}` : `${layer};5;${index}`;
 }
 
 const plain: Style = {
@@ -109,7 +97,7 @@ export function createStyle(depth: ColorDepth, theme: Theme = "dark"): Style {
   if (depth === 4) return styleOf16();
   const ink = inks[theme];
   const ground = grounds[theme];
-  const tinted = (color: Rgb, text: string) => coded(paint(depth, 38, color), text, "39");
+  const tinted = (color: Ink, text: string) => coded(paint(depth, 38, color), text, "39");
   return {
     depth,
     bold: (text) => coded("1", text, "22"),

@@ -21,10 +21,26 @@ export interface TranscriptView extends Terminal {
   full: boolean;
   /** Columns that text gets at least, so that several transcripts line up. */
   leastText?: number;
+  /** Show who acts on every row, also where it is always the same. */
+  labelled?: boolean;
 }
 
 /** How many lines of each kind are shown before the rest is left out. */
-const most = { said: 3, text: 6, calls: 4, observation: 3, strip: 6 } as const;
+interface Limits {
+  text: number;
+  calls: number;
+  observation: number;
+  strip: number;
+}
+
+const mostSaid = 3;
+
+/** Short rollouts are shown at more length than long ones. */
+function limitsOf(rows: number): Limits {
+  if (rows <= 12) return { text: 6, calls: 4, observation: 3, strip: 6 };
+  return rows <= 40 ? { text: 3, calls: 2, observation: 2, strip: 3 } : { text: 2, calls: 1, observation: 1, strip: 2 };
+}
+
 const numberWidth = 7;
 const leastTextWidth = 30;
 
@@ -36,8 +52,11 @@ interface Line {
 
 /** Lines of one text, its end left out when it is long. */
 function shortened(lines: readonly string[], limit: number, full: boolean): string[] {
-  if (full || lines.length <= limit) return [...lines];
-  return [...lines.slice(0, limit - 1), `… ${lines.length - limit + 1} more lines (--full)`];
+  if (full) return [...lines];
+  const told = lines.filter((line) => line !== "");
+  if (told.length <= limit) return told;
+  if (limit === 1) return [`${told[0]} …`];
+  return [...told.slice(0, limit - 1), `… ${told.length - limit + 1} more lines (--full)`];
 }
 
 function argument(value: unknown): string {
@@ -52,7 +71,7 @@ export function callText({ name, arguments: given }: ShownCall): string {
   return `${name}(${parts.join(", ")})`;
 }
 
-function body(row: TranscriptRow, width: number, { style, full }: TranscriptView): Line[] {
+function body(row: TranscriptRow, width: number, most: Limits, { style, full }: TranscriptView): Line[] {
   const lines: Line[] = [];
   const add = (text: string, limit: number, set: Line["set"], lead = "") => {
     const wrapped = wrap(safeText(text).trim(), width - textWidth(lead));
@@ -89,9 +108,10 @@ function side(row: TranscriptRow, half: number, { columns, style }: TranscriptVi
     };
   });
   const set = (value: number, text: string) => (value === 0 ? style.dim(text) : style.credit(value, text));
+  if (cells.length === 0) return [];
   if (cells.length === 1) {
     const [{ bar, text, value }] = cells;
-    return [`${bar} ${set(value, pad(text, numberWidth, "right"))}`];
+    return [`${set(value, pad(text, numberWidth, "right"))}  ${bar}`.trimEnd()];
   }
   return [
     cells.map(({ bar }) => bar).join("  "),
@@ -110,6 +130,7 @@ interface Layout {
   /** Width of what was said. */
   text: number;
   side: number;
+  most: Limits;
 }
 
 function layoutOf(rows: number, { columns, width }: TranscriptView): Layout {
@@ -117,8 +138,8 @@ function layoutOf(rows: number, { columns, width }: TranscriptView): Layout {
   const one = columns.length === 1;
   const half = one ? (width >= 100 ? 10 : 6) : width >= 110 ? 5 : 3;
   const cell = 2 * half + 1;
-  const side = columns.length === 0 ? 0 : one ? cell + 1 + numberWidth : columns.length * (cell + 2) - 2;
-  return { gutter, half, side, text: Math.max(16, width - gutter - (side === 0 ? 0 : side + 2)) };
+  const side = columns.length === 0 ? 0 : one ? cell + 2 + numberWidth : columns.length * (cell + 2) - 2;
+  return { gutter, half, side, most: limitsOf(rows), text: Math.max(16, width - gutter - (side === 0 ? 0 : side + 2)) };
 }
 
 /** The same layout with the bars as close to the text as the widest line allows. */
@@ -133,7 +154,7 @@ function saidLines(before: readonly Said[], gutter: number, { style, width, full
   return before.flatMap(({ role, text, calls }) => {
     const label = pad(truncate(safeText(role), widest), widest);
     const told = [text.trim(), ...calls.map(callText)].filter((part) => part !== "").join("\n");
-    const lines = shortened(wrap(safeText(told), width - gutter - widest - 2), most.said, full);
+    const lines = shortened(wrap(safeText(told), width - gutter - widest - 2), mostSaid, full);
     return lines.map((line, k) => {
       const lead = k === 0 ? style.accent(label) : " ".repeat(widest);
       return `${blank}${lead}  ${style.dim(line)}`.trimEnd();
@@ -157,7 +178,7 @@ function rowLines(row: TranscriptRow, said: readonly Line[], layout: Layout, num
   if (strip !== null && strip.length > 0) {
     const indent = " ".repeat(layout.gutter);
     const lines = heatStrip(strip, view.width - layout.gutter, style);
-    const limit = style.depth === 0 ? 2 * most.strip : most.strip;
+    const limit = style.depth === 0 ? 2 * layout.most.strip : layout.most.strip;
     const shown = view.full || lines.length <= limit ? lines : lines.slice(0, limit);
     out.push(...shown.map((line) => indent + line));
     if (shown.length < lines.length)
@@ -166,18 +187,23 @@ function rowLines(row: TranscriptRow, said: readonly Line[], layout: Layout, num
   return out;
 }
 
-/** Titles above the columns, when there is more than one. */
+/** Titles above the columns, when there is more than one; each may reach into the gaps beside its column. */
 function titles(layout: Layout, { columns, style }: TranscriptView): string[] {
   if (columns.length < 2) return [];
-  const cell = 2 * layout.half + 1;
-  const names = columns.map(({ title }) => pad(truncate(title, cell), cell, "center")).join("  ");
-  return [" ".repeat(layout.gutter + layout.text + 2) + style.bold(names.trimEnd())];
+  const room = 2 * layout.half + 3;
+  const names = columns.map(({ title }) => pad(truncate(title, room - 1), room, "center")).join("");
+  return [" ".repeat(layout.gutter + layout.text + 1) + style.bold(names.trimEnd())];
 }
 
 /** A rollout as a readable transcript, its credit beside every row. */
 export function transcriptLines({ before, rows, unit }: Transcript, view: TranscriptView): string[] {
   const widest = layoutOf(rows.length, view);
-  const bodies = rows.map((row) => body(row, widest.text, view));
+  const agents = new Set(rows.map(({ agent }) => agent));
+  const named =
+    agents.size > 1 || unit === "message" || view.labelled === true
+      ? rows
+      : rows.map((row) => ({ ...row, agent: null }));
+  const bodies = named.map((row) => body(row, widest.text, widest.most, view));
   const layout = tightened(widest, bodies, view.leastText ?? 24);
   const numbered = unit === "turn" || unit === "step";
   const prompt = saidLines(before, layout.gutter, view);
