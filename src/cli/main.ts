@@ -1,85 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
-import { register as registerAssign } from "./assign.ts";
-import { register as registerCompare } from "./compare.ts";
-import { register as registerDemo } from "./demo.ts";
-import { endingOf, isBrokenPipe } from "./errors.ts";
-import { register as registerExport } from "./export.ts";
-import { register as registerImport } from "./import.ts";
-import { register as registerInspect } from "./inspect.ts";
-import { register as registerMethods } from "./methods.ts";
-import { interruptCode } from "./signals.ts";
-import { register as registerVectors } from "./vectors.ts";
 
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}
+const argv = process.argv.slice(2);
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 
-const examples = `
-Examples:
-  apportion demo                                       see it work, no files needed
-  apportion methods --for rollouts.jsonl               which methods this file can feed
-  apportion assign rollouts.jsonl --method grpo -o credited.parquet
-  apportion inspect credited.parquet                   groups, then one rollout with its credit
-  apportion compare rollouts.jsonl --methods grpo,rloo,gigpo
-
-Exit status: 0 done, 1 a fault in apportion, 2 bad input, 130 interrupted.
-\`apportion COMMAND --help\` explains a command.`;
-
-/** The command line. Each command loads what it needs when it runs, so that starting costs little. */
-function commandLine(): Command {
-  const program = new Command("apportion")
-    .description("Says which token, step, turn or agent earned the reward.")
-    .version(version(), "-V, --version", "print the version")
-    .option("--debug", "print the stack trace of an error")
-    .helpOption("-h, --help", "explain the command")
-    .helpCommand("help [command]", "explain a command")
-    .addHelpText("after", examples)
-    .showSuggestionAfterError(true)
-    .exitOverride()
-    .configureOutput({ outputError: () => {} });
-  const commands = [
-    registerDemo,
-    registerAssign,
-    registerCompare,
-    registerInspect,
-    registerMethods,
-    registerImport,
-    registerExport,
-    registerVectors,
-  ];
-  for (const register of commands) register(program);
-  return program;
-}
-
-/** Says why a run ended, on standard error; the exit code. */
-function explain(error: unknown, debug: boolean): number {
-  const interrupted = interruptCode();
-  const { code, message } = interrupted === null ? endingOf(error) : { code: interrupted, message: "interrupted" };
-  if (message !== null) process.stderr.write(`apportion: ${message}\n`);
-  if (message !== null && debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  return code;
-}
-
-async function main(argv: readonly string[]): Promise<void> {
-  const debug = argv.includes("--debug");
-  process.on("uncaughtException", (error) => process.exit(explain(error, debug)));
-  // A reader of our output that went away (`apportion … | head`) has seen enough.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error) => {
-      if (isBrokenPipe(error)) process.exit(0);
-      process.exit(stream === process.stderr ? 1 : explain(error, debug));
-    });
-  }
-  const program = commandLine();
-  try {
-    if (argv.length === 0) program.outputHelp();
-    else await program.parseAsync(argv, { from: "user" });
-  } catch (error) {
-    process.exit(explain(error, debug));
-  }
-}
-
-await main(process.argv.slice(2));
+// The one answer that needs nothing loaded comes at once.
+if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) process.stdout.write(`${version}\n`);
+else await (await import("./program.ts")).main(argv, version);

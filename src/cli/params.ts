@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { closest } from "../methods/closest.ts";
 import type { Method } from "../methods/method.ts";
-import { closest } from "../methods/registry.ts";
 import { describe, InputError } from "../rollouts/errors.ts";
 
 /** Parameters as they stand on the command line; `only` is the method that `--param METHOD.NAME=VALUE` names. */

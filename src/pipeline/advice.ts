@@ -19,14 +19,18 @@ function choicesOf(method: Method, param: string): (string | boolean)[] {
   }
 }
 
-/** The first parameter (true or false, or one of a few words) whose change makes a method local, found by trying. */
+/**
+ * A parameter whose change makes a method local, found by trying: first those that are one of a few words (which may name
+ * the scope itself), then those that are true or false.
+ */
 export function localChange(method: Method, params: Readonly<Record<string, unknown>>): ScopeChange | null {
-  for (const param of Object.keys(method.params.shape)) {
-    for (const value of choicesOf(method, param)) {
-      if (value === params[param]) continue;
-      const scope = method.scope({ ...params, [param]: value });
-      if (scope !== "batch") return { param, value, scope };
-    }
+  const changes = Object.keys(method.params.shape).flatMap((param) =>
+    choicesOf(method, param).map((value) => ({ param, value })),
+  );
+  changes.sort((a, b) => Number(typeof a.value === "boolean") - Number(typeof b.value === "boolean"));
+  for (const { param, value } of changes) {
+    const scope = value === params[param] ? "batch" : method.scope({ ...params, [param]: value });
+    if (scope !== "batch") return { param, value, scope };
   }
   return null;
 }

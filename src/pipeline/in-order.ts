@@ -2,8 +2,10 @@ import type { Batch } from "../rollouts/index.ts";
 import { applyCalls, type Credited, type RunOptions, type SettledCall } from "./calls.ts";
 import { canUseWorkers, WorkerPool } from "./pool.ts";
 
-/** Work on one batch that lasts shorter than this (in milliseconds) is not worth handing to a thread. */
-const worthThreads = 25;
+/** Work on the first batch is worth handing to threads when it lasts this long (in milliseconds) … */
+const leastWork = 25;
+/** … and this long against the reading of the batch, which goes on here all the same. */
+const leastShare = 0.25;
 
 export interface InOrderOptions {
   run: RunOptions;
@@ -26,14 +28,16 @@ export async function* creditInOrder(
   let pool: WorkerPool | null = null;
   let first = true;
   const underWay: Promise<Credited>[] = [];
+  const asked = performance.now();
   try {
     for await (const batch of batches) {
       signal?.throwIfAborted();
       if (pool === null) {
         const started = performance.now();
         const credited = applyCalls(batch, calls, run);
-        const worth = first && (eager || performance.now() - started >= worthThreads);
-        if (worth && workers > 0 && canUseWorkers(calls)) pool = new WorkerPool(workers, calls, run);
+        const work = performance.now() - started;
+        const worth = eager || (work >= leastWork && work >= leastShare * (started - asked));
+        if (first && worth && workers > 0 && canUseWorkers(calls)) pool = new WorkerPool(workers, calls, run);
         first = false;
         yield credited;
         continue;

@@ -40,5 +40,11 @@ export function planMemory(limit: number, threads: number): MemoryPlan {
   const workers = threads > 1 ? Math.min(threads, Math.floor(room / (4 * perWorker))) : 0;
   const shared = room - workers * perWorker;
   const chunkBytes = Math.min(defaultChunkBytes, Math.max(leastChunk, Math.floor(shared / (8 + 4 * workers))));
-  return { limit, chunkBytes, wholeBytes: Math.floor(room / 3), waitBytes: Math.floor(shared / 4), workers };
+  return {
+    limit,
+    chunkBytes,
+    wholeBytes: Math.floor(room / 3),
+    waitBytes: Math.max(4 * leastChunk, Math.floor(shared / 4)),
+    workers,
+  };
 }

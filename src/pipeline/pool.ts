@@ -93,8 +93,13 @@ export class WorkerPool {
       } else task.reject(faultOf(reply));
       this.#next();
     });
-    const packed = packBatch(parts);
-    worker.postMessage(packed.parts, packed.buffers);
+    try {
+      const packed = packBatch(parts);
+      worker.postMessage(packed.parts, packed.buffers);
+    } catch (error) {
+      this.#fail(worker, error); // a cell that is not JSON cannot be posted
+      void worker.terminate();
+    }
   }
 }
 

@@ -66,7 +66,11 @@ export function divide(batch: Batch, reads: readonly string[]): { parts: BatchPa
   const named = (path: string) => reads.some((read) => read.includes(path));
   const heavy = (path: string) => (path === "messages" || path === "meta") && !named(path);
   const travelling = new Map([...columns].filter(([path]) => !heavy(path)));
-  const staying = new Map([...columns].filter(([, column]) => column.kind !== "number"));
+  const staying = new Map<string, Column>();
+  for (const [path, column] of columns) {
+    // Its marks may be those of a column that travels, which are gone here once it is posted.
+    if (column.kind !== "number") staying.set(path, { ...column, present: column.present?.slice() ?? null });
+  }
   return { parts: { ids, groupNames, levels, columns: travelling }, stayed: { ids, groupNames, columns: staying } };
 }
 
