@@ -1,4 +1,4 @@
-import { type Batch, InputError } from "../rollouts/index.ts";
+import { type Batch, describe, InputError, levelOf } from "../rollouts/index.ts";
 import { tokenSpans } from "./broadcast.ts";
 
 /**
@@ -147,12 +147,22 @@ function tokenIds(batch: Batch): Int32Array {
  */
 export function nodeTree(batch: Batch, path: string): PrefixTree {
   return batch.memo(`prefix tree ${path}`, () => {
-    const ids = batch.strings(path);
-    const lacking = ids.indexOf(null);
-    if (lacking >= 0) throw batch.wrongValue(path, lacking, "the id of a node", "null");
-    const { level } = batch.column(path);
-    return joinPaths(batch, batch.offsets(level), ids as readonly string[], path);
+    const offsets = batch.offsets(levelOf(path));
+    return joinPaths(batch, offsets, nodeIds(batch, path, offsets), path);
   }, [path]);
+}
+
+/** Ids of all rows as text; a rollout without rows needs none. */
+function nodeIds(batch: Batch, path: string, offsets: Int32Array): readonly string[] {
+  if (offsets[batch.size] === 0) return [];
+  for (let i = 0; i < batch.size; i++) {
+    if (offsets[i + 1] > offsets[i] && !batch.hasIn(path, i)) throw batch.missing(path, i);
+  }
+  const wrong = (id: unknown) => id === null || typeof id === "object" || typeof id === "boolean";
+  const ids = batch.has(path, "every") ? batch.strings(path) : batch.cells(path);
+  const row = ids.findIndex(wrong);
+  if (row >= 0) throw batch.wrongValue(path, row, "the id of a node", describe(ids[row]));
+  return ids.map(String);
 }
 
 /**

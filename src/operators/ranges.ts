@@ -1,8 +1,21 @@
-import type { Batch, NumbersOptions, NumericArray } from "../rollouts/index.ts";
+import { type Batch, levelOf, type NumbersOptions, type NumericArray } from "../rollouts/index.ts";
 
 /**
- * Numbers of a column that all have to lie in a range; null and absence are treated as `Batch.numbers` does, and what is
- * filled in for them is not looked at.
+ * Numbers of a column as `Batch.numbers` gives them, except that a rollout without rows of the level needs no column:
+ * an empty response has nothing to score.
+ */
+export function rowNumbers(batch: Batch, path: string, options: NumbersOptions = {}): NumericArray {
+  if (options.absent !== undefined) return batch.numbers(path, options);
+  const offsets = batch.offsets(levelOf(path));
+  for (let i = 0; i < batch.size; i++) {
+    if (offsets[i + 1] > offsets[i] && !batch.hasIn(path, i)) throw batch.missing(path, i);
+  }
+  return batch.numbers(path, { ...options, absent: 0 });
+}
+
+/**
+ * Numbers of a column that all have to lie in a range, read as `rowNumbers` does; what is filled in for null and for
+ * absence is not looked at.
  * @throws InputError naming the first row outside.
  */
 export function numbersWithin(
@@ -31,7 +44,7 @@ function refuse(
   wrong: (x: number) => boolean,
   expected: string,
 ): NumericArray {
-  const values = batch.numbers(path, options);
+  const values = rowNumbers(batch, path, options);
   if (!batch.has(path)) return values;
   const valid = batch.validity(path);
   for (let row = 0; row < values.length; row++) {

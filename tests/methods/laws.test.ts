@@ -27,6 +27,7 @@ const readsObservations: Readonly<Record<string, Exempt>> = {
   "reinforce-pp": (params) => params.mask_gap !== undefined && params.mask_gap !== "skip",
   // Observations are part of the prefix tree.
   tempo: () => true,
+  "treeps-rag": () => true,
 };
 
 /** Where a card makes the order of rollouts count. */
