@@ -57,7 +57,7 @@ export function pathOf(key: string, name: string): string {
 }
 
 /** Columns that must hold numbers (or null) wherever they stand. */
-const numericPaths = new Set([
+export const numericPaths: ReadonlySet<string> = new Set([
   "rollout.reward",
   ...["logprob", "ref_logprob", "old_logprob", "value", "entropy"].map((name) => `tokens.${name}`),
   ...["reward", "value"].map((name) => `turns.${name}`),
@@ -81,7 +81,8 @@ function nameless(rollout: string, column: string): InputError {
   });
 }
 
-function checkCell(rollout: string, path: string, value: unknown, row: number): void {
+/** Checks one cell of a column; `row` is its row in the rollout, -1 for a column of the rollout itself. */
+export function checkCell(rollout: string, path: string, value: unknown, row: number): void {
   const at = row < 0 ? "" : ` (row ${row})`;
   if (typeof value === "number") {
     if (!Number.isFinite(value)) throw wrong(rollout, path, `a finite number${at}`, value);
