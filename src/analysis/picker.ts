@@ -7,7 +7,6 @@ import { creditSpreads } from "./spread.ts";
 export interface Wanted {
   /** Ids of rollouts; empty = the one whose credit differs most. */
   rollouts: readonly string[];
-  group: string | null;
   /** The best and the worst of one group. */
   pair: boolean;
   /** Columns of credit; empty = those that the file has. */
@@ -37,7 +36,6 @@ export class RolloutPicker {
   #best: Candidate | null = null;
   readonly #named = new Map<string, Candidate>();
   readonly #extremes = new Map<string, Extremes>();
-  #groupSeen = false;
   readonly #paths = new Set<string>();
   readonly #someIds: string[] = [];
 
@@ -47,14 +45,17 @@ export class RolloutPicker {
     for (const path of wanted.columns) levelOf(path);
   }
 
+  /** The columns of credit, as far as they are known. */
+  get columns(): readonly string[] {
+    return this.#columns;
+  }
+
   add(batch: Batch): void {
     for (const path of batch.paths) this.#paths.add(path);
     if (this.#columns.length === 0) this.#columns = creditColumns(batch);
-    const { rollouts, group, pair } = this.#wanted;
+    const { rollouts, pair } = this.#wanted;
     const spreads = this.#spreads(batch);
     for (let i = 0; i < batch.size; i++) {
-      if (group !== null && batch.groupNames[i] !== group) continue;
-      this.#groupSeen = true;
       if (this.#someIds.length < 10_000) this.#someIds.push(batch.ids[i]);
       if (rollouts.length > 0) {
         if (rollouts.includes(batch.ids[i]))
@@ -92,11 +93,10 @@ export class RolloutPicker {
 
   /**
    * The columns of credit and the rollouts to show.
-   * @throws InputError for a rollout, group or column that was never seen.
+   * @throws InputError for a rollout or column that was never seen.
    */
   finish(): { columns: readonly string[]; chosen: readonly Candidate[] } {
-    const { rollouts, group, pair, columns } = this.#wanted;
-    if (group !== null && !this.#groupSeen) throw new InputError(`there is no group ${JSON.stringify(group)}`);
+    const { rollouts, pair, columns } = this.#wanted;
     for (const path of columns) {
       if (this.#paths.has(path)) continue;
       const near = closest(path, this.#paths);

@@ -70,8 +70,7 @@ async function sample(seed: number): Promise<Batch> {
 
 /** How this program was started, as a person would type it again from the current folder. */
 export function programName(script: string, env: NodeJS.ProcessEnv, from: string): string {
-  if (env.npm_command === "exec") return "npx apportion";
-  if (basename(script) === "apportion") return "apportion";
+  if (basename(script) === "apportion") return env.npm_command === "exec" ? "npx apportion" : "apportion";
   const path = relative(from, script);
   return `node ${/\s/.test(path) ? JSON.stringify(path) : path}`;
 }

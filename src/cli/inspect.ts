@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { GroupsSummary } from "../analysis/groups.ts";
+import type { Member } from "../analysis/members.ts";
 import { InputError } from "../rollouts/errors.ts";
 import type { Batch } from "../rollouts/index.ts";
+import { selectRollouts } from "../rollouts/select.ts";
 import { collect, parseChoice, parseWhole } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import type { GroupOrder } from "./render/groups.ts";
@@ -27,33 +29,46 @@ interface Chosen {
 
 interface Found {
   summary: GroupsSummary;
+  /** Rollouts of the one group that was asked for. */
+  members: readonly Member[] | null;
   /** Columns of credit to show. */
   columns: readonly string[];
   chosen: readonly Chosen[];
 }
 
+/** The rollouts of one group, `null` when there are none in this batch. */
+function onlyGroup(batch: Batch, group: string): Batch | null {
+  const members = batch.groupNames.flatMap((name, i) => (name === group ? [i] : []));
+  return members.length === 0 ? null : selectRollouts(batch, members);
+}
+
 async function look(inputs: readonly string[], flags: Flags): Promise<Found> {
   const { readBatches } = await import("../formats/read.ts");
   const { GroupCollector } = await import("../analysis/groups.ts");
+  const { membersOf } = await import("../analysis/members.ts");
   const { RolloutPicker } = await import("../analysis/picker.ts");
+  const { group, rollout = [], column = [] } = flags;
   const groups = new GroupCollector();
-  const picker = new RolloutPicker({
-    rollouts: flags.rollout ?? [],
-    group: flags.group ?? null,
-    pair: flags.pair === true,
-    columns: flags.column ?? [],
-  });
+  const picker = new RolloutPicker({ rollouts: rollout, pair: flags.pair === true, columns: column });
+  const members: Member[] = [];
   const progress = startProgress();
   try {
     for await (const batch of readBatches(inputs, { onProgress: progress.read })) {
-      groups.add(batch);
-      picker.add(batch);
+      const part = group === undefined ? batch : onlyGroup(batch, group);
+      if (part === null) continue;
+      groups.add(part);
+      picker.add(part);
+      if (group !== undefined) members.push(...membersOf(part, picker.columns));
     }
   } finally {
     progress.stop();
   }
-  const { columns, chosen } = picker.finish();
-  return { summary: groups.finish(), columns, chosen };
+  const summary = groups.finish();
+  if (summary.rollouts === 0) {
+    const problem = group === undefined ? "no rollouts" : `there is no group ${JSON.stringify(group)}`;
+    throw new InputError(problem, { file: inputs.join(", ") });
+  }
+  return { summary, members: group === undefined ? null : members, ...picker.finish() };
 }
 
 function hintLines(input: string): string[] {
@@ -65,22 +80,20 @@ function hintLines(input: string): string[] {
 }
 
 async function run(inputs: readonly string[], flags: Flags): Promise<void> {
-  const { groupLines, groupOrders } = await import("./render/groups.ts");
+  const { groupLines, groupOrders, memberLines } = await import("./render/groups.ts");
   const { rolloutLines } = await import("./render/rollout.ts");
   const { terminal } = await import("./render/terminal.ts");
   const order: GroupOrder = parseChoice("--sort", flags.sort, groupOrders);
   const most = parseWhole("--rows", flags.rows, 0, 1_000_000);
   const view = terminal(flags);
-  const { summary, columns, chosen } = await look(inputs, flags);
-  const groups = summary.groups.filter((group) => flags.group === undefined || group.name === flags.group);
-  const shown = { ...summary, groups };
+  const { summary, members, columns, chosen } = await look(inputs, flags);
   if (flags.json === true) {
     const { inspection } = await import("./render/inspection.ts");
-    process.stdout.write(`${JSON.stringify(inspection(shown, order, columns, chosen))}\n`);
+    process.stdout.write(`${JSON.stringify(inspection(summary, order, columns, chosen, members))}\n`);
     return;
   }
-  if (summary.rollouts === 0) throw new InputError("no rollouts", { file: inputs.join(", ") });
-  const out = [groupLines(shown, order, most, view)];
+  const out = [groupLines(summary, order, members === null ? most : 0, view)];
+  if (members !== null) out.push(memberLines(members, columns, most, view));
   const tokens = flags.column?.some((path) => path.startsWith("tokens.")) ?? false;
   for (const { batch, rollout } of chosen) {
     out.push(rolloutLines(batch, rollout, { ...view, paths: columns, full: flags.full === true, tokens }));
@@ -110,11 +123,11 @@ export function register(program: Command): void {
     .description("Shows what a file of rollouts holds: its groups, then one rollout as a transcript with its credit.")
     .argument("<files...>", "files, folders or patterns of rollouts; - for standard input")
     .option("--rollout <id>", "show this rollout (may be repeated)", collect)
-    .option("--group <name>", "only this group")
+    .option("--group <name>", "only this group, and a list of its rollouts")
     .option("--pair", "show the best and the worst rollout of one group")
     .option("--column <path>", "credit to show beside it (may be repeated)", collect)
     .option("--sort <order>", "order of groups: spread, mean, size, length, name, file", "spread")
-    .option("--rows <count>", "groups to list", "10")
+    .option("--rows <count>", "groups (with --group: rollouts) to list", "10")
     .option("--full", "show all text, not only its beginning")
     .option("--width <columns>", "width of the output (default: of the terminal)")
     .option("--json", "print JSON")

@@ -2,9 +2,10 @@ import { expect, test } from "vitest";
 import { compareMethods } from "../../src/analysis/comparison.ts";
 import { FeedCollector } from "../../src/analysis/feed.ts";
 import { summarizeGroups } from "../../src/analysis/groups.ts";
+import { membersOf } from "../../src/analysis/members.ts";
 import { catalogueLines, feedLines } from "../../src/cli/render/catalogue.ts";
 import { comparisonJson, comparisonLines } from "../../src/cli/render/comparison.ts";
-import { groupLines, sortGroups } from "../../src/cli/render/groups.ts";
+import { groupLines, memberLines, sortGroups } from "../../src/cli/render/groups.ts";
 import { inspection } from "../../src/cli/render/inspection.ts";
 import { methodPage, paramSchemas, rangeText } from "../../src/cli/render/method-page.ts";
 import { rolloutLines } from "../../src/cli/render/rollout.ts";
@@ -88,6 +89,26 @@ test("groups: rewards that are no pass rates, unscored rollouts, rollouts withou
      a                   1  −1.50       0       0  ▁
      b                   1  250.0       0       0  ▆
      c      1 (1 unscored)      –       –       0
+    "
+  `);
+});
+
+test("rollouts of one group: those with the highest reward first, with their mean credit", () => {
+  const paths = ["tokens.advantage", "turns.advantage"];
+  expect(shown(memberLines(membersOf(batch, paths), paths, 3, wide))).toMatchInlineSnapshot(`
+    "
+     rollout  reward  turns  tokens  tokens  turns
+     a             1      2       5   −0.10  −0.25      ▐│
+     b             0      1       3   −1.00  −0.50  █████│
+     c             0      1       1       –      –       │
+     … 1 more rollout (--rows 4 shows all)
+    "
+  `);
+  expect(shown(memberLines(membersOf(batch, []), [], 1, wide))).toMatchInlineSnapshot(`
+    "
+     rollout  reward  turns  tokens
+     a             1      2       5
+     … 3 more rollouts (--rows 4 shows all)
     "
   `);
 });
@@ -362,7 +383,9 @@ test("JSON of a comparison and of an inspection holds what is shown", () => {
     skipped: [{ id: "grpo-process", missing: ["steps.prm"], reason: "needs steps.prm" }],
   });
   const chosen = [{ batch, rollout: 0 }];
-  const json = JSON.parse(JSON.stringify(inspection(summarizeGroups(batch), "name", ["tokens.advantage"], chosen)));
+  const json = JSON.parse(
+    JSON.stringify(inspection(summarizeGroups(batch), "name", ["tokens.advantage"], chosen, null)),
+  );
   expect(json).toMatchObject({
     rollouts: 4,
     groups_without_spread: 1,
@@ -381,9 +404,9 @@ test("the catalogue is a table; the page of a method says what it needs, gives a
   const list = ["grpo", "tempo"].map(findMethod);
   expect(shown(catalogueLines(list, 40, wide))).toMatchInlineSnapshot(`
     "
-     id     title                                  level    kind         scope  year
-     grpo   Group Relative Policy Optimization (…  rollout  monte-carlo  group  2024
-     tempo  TEMPO: tree-estimated mean prefix va…  token    tree         group  2025
+     id     title                                               level    scope  year
+     grpo   Group Relative Policy Optimization (outcome super…  rollout  group  2024
+     tempo  TEMPO: tree-estimated mean prefix values for poli…  token    group  2025
 
      2 of 40 methods · level: the smallest unit with credit of its own · scope: what
      one call has to hold (rollout, group, batch = all) · apportion methods ID

@@ -15,11 +15,13 @@ export const yearOf = (method: Method) => method.facts.paper.date.slice(0, 4);
 
 /** The catalogue as a table. */
 export function catalogueLines(methods: readonly Method[], total: number, { width, style }: Terminal): string[] {
+  // The kind is the first to go where there is little room: titles say more.
+  const kinds = width >= 100;
   const rows = methods.map((method): (Cell | string)[] => [
     { text: method.id, set: style.accent },
     method.title,
     method.facts.granularity,
-    { text: method.facts.methodology[0] ?? "", set: style.dim },
+    ...(kinds ? [{ text: method.facts.methodology[0] ?? "", set: style.dim }] : []),
     scopeOf(method) ?? "–",
     { text: yearOf(method), set: style.dim },
   ]);
@@ -27,7 +29,7 @@ export function catalogueLines(methods: readonly Method[], total: number, { widt
     { title: "id" },
     { title: "title", shrinkTo: 16 },
     { title: "level" },
-    { title: "kind" },
+    ...(kinds ? [{ title: "kind" }] : []),
     { title: "scope" },
     { title: "year" },
   ];

@@ -7,7 +7,7 @@ import { type TranscriptRow, transcriptOf } from "../../analysis/transcript.ts";
 import { type Batch, levelKey } from "../../rollouts/index.ts";
 import { formatCount, plural } from "../options.ts";
 import { matricesLines } from "./matrix.ts";
-import { percent, signed } from "./numbers.ts";
+import { percent, short, signed } from "./numbers.ts";
 import { type Cell, tableLines } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { oneLine, safeText, truncate, wrap } from "./text.ts";
@@ -89,7 +89,7 @@ function placeOf(batch: Batch, { rollout, level, row }: Disagreement): string {
   }
   const reward = batch.find("rollout.reward")?.values[rollout];
   const scored = batch.validity("rollout.reward")?.[rollout] !== 0;
-  if (typeof reward === "number" && scored) parts.push(`reward ${Number(reward.toFixed(2))}`);
+  if (typeof reward === "number" && scored) parts.push(`reward ${short(reward, 2)}`);
   return parts.join(" · ");
 }
 

@@ -1,7 +1,11 @@
+import { creditTitles } from "../../analysis/credit-columns.ts";
 import type { GroupSummary, GroupsSummary, Lengths } from "../../analysis/groups.ts";
+import type { Member } from "../../analysis/members.ts";
+import { largestCredit } from "../../analysis/spread.ts";
 import { formatCount, plural } from "../options.ts";
-import { sparkline } from "./bars.ts";
-import { magnitude, percent, short } from "./numbers.ts";
+import { divergingBar, sparkline } from "./bars.ts";
+import { magnitude, percent, short, signed } from "./numbers.ts";
+import { createStyle, type Style } from "./style.ts";
 import { type Cell, type TableColumn, tableLines } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { safeText, wrap } from "./text.ts";
@@ -87,4 +91,49 @@ export function groupLines(
   const more = groups.length - rows.length;
   if (more > 0) lines.push(style.dim(` … ${plural(more, "more group")} (--rows ${groups.length} shows all)`));
   return lines;
+}
+
+/** A bar as a cell: in the colour of its sign as a whole. */
+function bar(value: number, scale: number, style: Style): Cell {
+  const text = divergingBar(scale === 0 ? 0 : value / scale, 5, createStyle(0));
+  return { text, set: (filled) => style.credit(value, filled) };
+}
+
+/** The rollouts of one group, those with the highest reward first; the bar is the mean of the first column of credit. */
+export function memberLines(
+  members: readonly Member[],
+  paths: readonly string[],
+  most: number,
+  { width, style }: Terminal,
+): string[] {
+  const shown = [...members].sort((a, b) => (b.reward ?? -Infinity) - (a.reward ?? -Infinity)).slice(0, most);
+  if (shown.length === 0) return [];
+  const scale = largestCredit(members.map(({ credit }) => credit[0] ?? 0));
+  const titles = creditTitles(paths);
+  const fitting = paths.slice(0, 3);
+  const columns: TableColumn[] = [
+    { title: "rollout", shrinkTo: 12 },
+    { title: "reward", align: "right" },
+    { title: "turns", align: "right" },
+    { title: "tokens", align: "right" },
+    ...fitting.map((_, k) => ({ title: titles[k], align: "right" as const, shrinkTo: 8 })),
+    ...(fitting.length > 0 ? [{ title: "" }] : []),
+  ];
+  const rows = shown.map(({ id, reward, turns, tokens, credit }): (Cell | string)[] => {
+    const [first = null] = credit;
+    return [
+      { text: safeText(id), set: style.accent },
+      reward === null ? "–" : short(reward, 2),
+      String(turns),
+      String(tokens),
+      ...fitting.map((_, k): Cell => {
+        const value = credit[k];
+        return value === null ? { text: "–" } : { text: signed(value), set: (text) => style.credit(value, text) };
+      }),
+      ...(fitting.length > 0 ? [bar(first ?? 0, scale, style)] : []),
+    ];
+  });
+  const more = members.length - shown.length;
+  const rest = more > 0 ? [style.dim(` … ${plural(more, "more rollout")} (--rows ${members.length} shows all)`)] : [];
+  return [...tableLines(columns, rows, { width, style }), ...rest];
 }

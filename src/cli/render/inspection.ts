@@ -1,4 +1,5 @@
 import type { GroupsSummary } from "../../analysis/groups.ts";
+import type { Member } from "../../analysis/members.ts";
 import { creditAtLevel } from "../../analysis/series.ts";
 import { transcriptOf } from "../../analysis/transcript.ts";
 import type { Batch } from "../../rollouts/index.ts";
@@ -46,6 +47,7 @@ export function inspection(
   order: GroupOrder,
   columns: readonly string[],
   chosen: readonly { batch: Batch; rollout: number }[],
+  members: readonly Member[] | null,
 ) {
   const { groups, rollouts, unscored, binary, mean, withoutSpread, unit, lengths } = summary;
   return {
@@ -58,6 +60,7 @@ export function inspection(
     lengths,
     columns,
     groups: sortGroups(groups, order),
+    ...(members === null ? {} : { members }),
     shown: chosen.map(({ batch, rollout }) => rolloutJson(batch, rollout, columns)),
   };
 }

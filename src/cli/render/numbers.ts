@@ -35,7 +35,7 @@ export function percent(share: number): string {
   return `${Math.round(share * 100)}%`;
 }
 
-/** A count or measure: whole numbers as they are, others with one decimal. */
-export function short(value: number): string {
-  return Number.isInteger(value) ? String(value) : value.toFixed(1);
+/** A count or measure: whole numbers as they are, others with a few decimals (one unless asked for more). */
+export function short(value: number, decimals = 1): string {
+  return (Number.isInteger(value) ? String(value) : value.toFixed(decimals)).replace("-", minus);
 }

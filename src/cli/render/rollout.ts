@@ -6,7 +6,7 @@ import { type Transcript, type TranscriptRow, transcriptOf } from "../../analysi
 import { policyMask } from "../../operators/mask.ts";
 import type { Batch } from "../../rollouts/index.ts";
 import { plural } from "../options.ts";
-import { magnitude, signed } from "./numbers.ts";
+import { magnitude, short, signed } from "./numbers.ts";
 import type { HeatToken } from "./strip.ts";
 import type { Terminal } from "./terminal.ts";
 import { safeText, truncate, wrap } from "./text.ts";
@@ -92,7 +92,7 @@ function stripOf(batch: Batch, rollout: number, shown: ShownColumn, always: bool
 function heading(batch: Batch, rollout: number, transcript: Transcript, { style }: Terminal): string {
   const parts = [style.bold(safeText(transcript.id))];
   if (transcript.group !== null) parts.push(`group ${truncate(safeText(transcript.group), 32)}`);
-  parts.push(transcript.reward === null ? "unscored" : `reward ${rewardText(transcript.reward)}`);
+  parts.push(transcript.reward === null ? "unscored" : `reward ${short(transcript.reward, 2)}`);
   for (const [level, noun] of [
     ["turn", "turn"],
     ["step", "step"],
@@ -104,8 +104,6 @@ function heading(batch: Batch, rollout: number, transcript: Transcript, { style 
   }
   return ` ${parts.join(" · ")}`;
 }
-
-const rewardText = (reward: number) => (Number.isInteger(reward) ? String(reward) : reward.toFixed(2));
 
 const below = "credit below and above zero";
 
