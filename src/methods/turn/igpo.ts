@@ -1,13 +1,11 @@
 import { z } from "zod";
-import { rowsToTokens, tokenSpans } from "../../operators/broadcast.ts";
+import { beliefScales, gainsInto, infoGains, type Measured } from "../../operators/info-gain.ts";
 import { normalizePools } from "../../operators/normalize.ts";
 import { reverseSumsInto } from "../../operators/returns.ts";
+import { rowAdvantageColumns } from "../../operators/row-credit.ts";
 import { type Batch, InputError } from "../../rollouts/index.ts";
 import { functionArgs } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
-
-const beliefScales = ["log_prob", "prob"] as const;
-type BeliefScale = (typeof beliefScales)[number];
 
 const params = z.object({
   info_gain: z
@@ -27,67 +25,6 @@ const params = z.object({
 });
 type Params = z.output<typeof params>;
 
-/** Numbers of which some are missing (valid 0, value 0). */
-interface Measured {
-  values: Float64Array;
-  valid: Uint8Array;
-}
-
-/**
- * Gains of the turns [from, to), all but the last: IG_t = b_t − b_prev, b_prev the latest belief measured before t.
- * @param first belief at the prompt, `null` when it was not measured.
- */
-function gainsInto(
-  logprob: ArrayLike<number>,
-  measured: Uint8Array | null,
-  from: number,
-  to: number,
-  first: number | null,
-  scale: BeliefScale,
-  out: Measured,
-): void {
-  const belief = (lp: number) => (scale === "prob" ? Math.exp(lp) : lp);
-  let before = first === null ? null : belief(first);
-  for (let t = from; t < to - 1; t++) {
-    if (measured !== null && measured[t] === 0) continue;
-    const now = belief(logprob[t]);
-    if (before !== null) {
-      out.values[t] = now - before;
-      out.valid[t] = 1;
-    }
-    before = now;
-  }
-}
-
-/** Gains of all turns, given (`turns.info_gain`) or worked out from the beliefs (`turns.gt_logprob`). */
-function gainsOf(batch: Batch, scale: BeliefScale): Measured {
-  const offsets = batch.offsets("turn");
-  const turns = batch.count("turn");
-  const out: Measured = { values: new Float64Array(turns), valid: new Uint8Array(turns) };
-  const filled = { absent: 0, missing: 0 };
-  const given = batch.numbers("turns.info_gain", filled);
-  const givenValid = batch.validity("turns.info_gain");
-  const logprob = batch.numbers("turns.gt_logprob", filled);
-  const measured = batch.validity("turns.gt_logprob");
-  const first = batch.numbers("signals.gt_logprob_0", filled);
-  const firstMeasured = batch.validity("signals.gt_logprob_0");
-  for (let i = 0; i < batch.size; i++) {
-    const from = offsets[i];
-    const to = offsets[i + 1];
-    if (from === to) throw batch.missing("turns.gt_logprob", i, "the rollout has no turns; the last one is the answer");
-    if (batch.hasIn("turns.info_gain", i)) {
-      for (let t = from; t < to - 1; t++) {
-        out.values[t] = given[t];
-        out.valid[t] = givenValid === null ? 1 : givenValid[t];
-      }
-    } else if (batch.hasIn("turns.gt_logprob", i)) {
-      const start = firstMeasured === null || firstMeasured[i] === 1 ? first[i] : null;
-      gainsInto(logprob, measured, from, to, start, scale, out);
-    } else throw batch.missing("turns.gt_logprob", i, "or give the gains themselves as turns.info_gain");
-  }
-  return out;
-}
-
 /**
  * Credit of IGPO (arXiv 2510.14967 v2): a turn is paid IG_t, the answer turn the outcome r^O; both are centred and
  * scaled inside the prompt group, r̃ = (x − μ) / (sqrt(var + var_eps) + eps); A_t = Σ_{k ≥ t} γ^{k−t} r̃_k.
@@ -96,7 +33,7 @@ function gainsOf(batch: Batch, scale: BeliefScale): Measured {
 function assign(batch: Batch, p: Params): Batch {
   const offsets = batch.offsets("turn");
   const outcome = batch.numbers("rollout.reward");
-  const gains = gainsOf(batch, p.info_gain);
+  const gains = infoGains(batch, p.info_gain);
   // Every rollout has one answer turn, so one list of turns holds both kinds of reward.
   const paid = gains.values.map((gain) => p.ig_weight * gain);
   const valid = gains.valid.slice();
@@ -112,10 +49,7 @@ function assign(batch: Batch, p: Params): Batch {
   const spec = { ddof: 0, eps: p.eps, varEps: p.var_eps, normByStd: p.norm_by_std, valid } as const;
   const advantage = normalizePools(paid, pools, spec);
   reverseSumsInto({ offsets, rewards: advantage, gamma: p.gamma }, advantage);
-  const turns = { "turns.info_gain": gains, "turns.advantage": advantage };
-  if (!batch.hasLevel("token")) return batch.with(turns);
-  tokenSpans(batch, "turn");
-  return batch.with({ ...turns, "tokens.advantage": { later: () => rowsToTokens(batch, "turn", advantage) } });
+  return batch.with({ "turns.info_gain": gains, ...rowAdvantageColumns(batch, "turn", advantage) });
 }
 
 const nullableNumber = z.number().nullable();
