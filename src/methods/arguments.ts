@@ -16,11 +16,22 @@ export const bit = z.union([z.literal(0), z.literal(1)], "0 or 1");
 /** A whole number, 0 or more. */
 export const count = z.int().min(0);
 
+const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** The arguments under the names of the schema: cards write some in snake_case and some in camelCase, so both are taken. */
+function respelled(schema: z.ZodObject, given: unknown): unknown {
+  if (given === null || typeof given !== "object") return given;
+  const names = new Map(Object.keys(schema.shape).map((name) => [camelCase(name), name]));
+  const known = Object.entries(given).map(([name, value]) => [names.get(camelCase(name)) ?? name, value]);
+  return Object.fromEntries(known);
+}
+
 /**
- * Arguments of a card's function with defaults filled in.
+ * Arguments of a card's function with defaults filled in. Names may be in snake_case or in camelCase.
  * @throws InputError naming the argument: missing, of another type, null, NaN, infinite or out of range.
  */
-export function functionArgs<S extends z.ZodObject>(schema: S, given: unknown): z.output<S> {
+export function functionArgs<S extends z.ZodObject>(schema: S, args: unknown): z.output<S> {
+  const given = respelled(schema, args);
   const parsed = z.safeParse(schema, given);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -45,4 +56,16 @@ export function sameLength(lists: Readonly<Record<string, { readonly length: num
       got: `${list.length}`,
     });
   }
+}
+
+/**
+ * Checks that these are the ends of consecutive spans of `length` tokens: strictly increasing, the last one `length`.
+ * @throws InputError naming the argument.
+ */
+export function tokenEnds(ends: readonly number[], length: number, name: string): void {
+  const wrong = ends.findIndex((end, k) => end <= (k === 0 ? 0 : ends[k - 1]));
+  if (wrong >= 0) throw new InputError(`argument ${name} does not increase`, { got: `${ends[wrong]} at ${wrong}` });
+  const last = ends[ends.length - 1] ?? 0;
+  if (last !== length)
+    throw new InputError(`argument ${name} does not end with the tokens`, { expected: `${length}`, got: `${last}` });
 }

@@ -25,6 +25,7 @@ export { omegaPrm } from "./tree/omega-prm.ts";
 export { restMcts } from "./tree/rest-mcts.ts";
 export { tempo } from "./tree/tempo.ts";
 export { treepsRag } from "./tree/treeps-rag.ts";
+export { a2tgpo } from "./turn/a2tgpo.ts";
 export { gigpo } from "./turn/gigpo.ts";
 export { hiper } from "./turn/hiper.ts";
 export { igpo } from "./turn/igpo.ts";
