@@ -21,17 +21,31 @@ const never: Exempt = () => false;
 
 /** Where a card makes the number or place of environment tokens count. */
 const readsObservations: Readonly<Record<string, Exempt>> = {
+  // Lengths count all tokens unless only the policy's are asked for.
+  dapo: (params) => typeof params.max_length === "number" && params.length !== "actions",
   // Without loss_scale the longest token list divides, masked tokens included.
   "dr-grpo": (params) => params.loss_scale === undefined,
+  // Positions count, whoever wrote them.
+  decs: () => true,
+  "early-rejection": () => true,
+  // Aligned by raw position.
+  "optimal-token-baseline": (params) => params.variant === "single_turn",
   // The other gaps spend the discount on observations, or forget at them.
   "reinforce-pp": (params) => params.mask_gap !== undefined && params.mask_gap !== "skip",
+  // Without turns.end the runs of policy tokens are the turns.
+  r3l: (params) => params.pivotal_credit !== false,
   // Observations are part of the prefix tree.
   tempo: () => true,
   "treeps-rag": () => true,
 };
 
 /** Where a card makes the order of rollouts count. */
-const readsOrder: Readonly<Record<string, Exempt>> = {};
+const readsOrder: Readonly<Record<string, Exempt>> = {
+  // The first groups are kept, in order of appearance.
+  dapo: (params) => typeof params.target_groups === "number",
+  // Of equal scores the earlier candidate is kept.
+  "early-rejection": () => true,
+};
 
 /** What the method writes, per rollout. */
 function run(method: Method, params: Sample["params"], rollouts: readonly RolloutObject[]): Record<string, unknown>[] {
