@@ -91,7 +91,7 @@ function pairLines(batch: Batch, pair: TellingPair, credits: readonly TurnCredit
     const told = [story(batch, rollout), verdict(batch, rollout, row, credits)].join(" ");
     lines.push(...wrap(told, Math.min(width, 100) - 5).map((line) => `    ${line}`));
   }
-  const rest = "credit of each turn below and above zero; a full bar is the largest of its column in these two";
+  const rest = "credit of each turn below and above zero; a full bar is the largest of its column here";
   return [...lines, "", ...legend(rest, terminal)];
 }
 

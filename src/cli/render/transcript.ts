@@ -42,6 +42,9 @@ function limitsOf(rows: number): Limits {
 }
 
 const numberWidth = 7;
+const columnGap = 2;
+/** What text should have beside several bars, and what it needs at least. */
+const usualTextWidth = 38;
 const leastTextWidth = 30;
 
 /** A line of text and how it is set. */
@@ -129,17 +132,22 @@ interface Layout {
   half: number;
   /** Width of what was said. */
   text: number;
-  side: number;
   most: Limits;
+}
+
+/** Columns on either side of the axis of a bar, by the room that text leaves. */
+function halfBar(columns: number, room: number, width: number): number {
+  if (columns === 1) return width >= 100 ? 10 : 6;
+  const cell = Math.floor(room / Math.max(1, columns)) - columnGap;
+  return Math.min(width >= 90 ? 5 : 3, Math.max(3, Math.floor((cell - 1) / 2)));
 }
 
 function layoutOf(rows: number, { columns, width }: TranscriptView): Layout {
   const gutter = Math.max(2, String(rows).length) + 2;
-  const one = columns.length === 1;
-  const half = one ? (width >= 100 ? 10 : 6) : width >= 110 ? 5 : 3;
-  const cell = 2 * half + 1;
-  const side = columns.length === 0 ? 0 : one ? cell + 2 + numberWidth : columns.length * (cell + 2) - 2;
-  return { gutter, half, side, most: limitsOf(rows), text: Math.max(16, width - gutter - (side === 0 ? 0 : side + 2)) };
+  const half = halfBar(columns.length, width - gutter - usualTextWidth, width);
+  const cell = columns.length === 1 ? 2 * half + 1 + numberWidth + columnGap : 2 * half + 1;
+  const side = columns.length * (cell + columnGap);
+  return { gutter, half, most: limitsOf(rows), text: Math.max(16, width - gutter - side) };
 }
 
 /** The same layout with the bars as close to the text as the widest line allows. */
