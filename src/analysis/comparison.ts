@@ -4,6 +4,7 @@ import { missingReads } from "../methods/reads.ts";
 import { type Batch, InputError } from "../rollouts/index.ts";
 import { type Agreement, agreement } from "./agreement.ts";
 import { type Disagreement, rankDisagreements } from "./disagreement.ts";
+import { needed } from "./feed.ts";
 import type { CreditLevel } from "./levels.ts";
 import { type Aligned, align, commonLevel, type Series, seriesOfColumn, seriesOfMethod } from "./series.ts";
 
@@ -56,7 +57,7 @@ export function creditOf(batch: Batch, { method, params }: ComparedMethod, optio
     if (missing.length === 0 && error.problem === columnMissing && error.at.column !== undefined) {
       missing.push(error.at.column);
     }
-    return missing.length > 0 ? skip(`needs ${missing.join(" and ")}`, missing) : skip(error.message);
+    return missing.length > 0 ? skip(`needs ${needed(missing)}`, missing) : skip(error.message);
   }
 }
 

@@ -22,6 +22,12 @@ export interface FileFeed {
   feeds: readonly Feed[];
 }
 
+/** Columns that are missing; alternatives stand in brackets where there are several needs. */
+export function needed(missing: readonly string[]): string {
+  if (missing.length === 1) return missing[0];
+  return missing.map((path) => (path.includes(" or ") ? `(${path})` : path)).join(" and ");
+}
+
 /** Finds out which methods a file can feed, from batches handed in one after another. */
 export class FeedCollector {
   readonly #methods: readonly Method[];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FeedCollector } from "../../src/analysis/feed.ts";
+import { FeedCollector, needed } from "../../src/analysis/feed.ts";
 import { findMethod } from "../../src/methods/registry.ts";
 import { batchFromObjects } from "../../src/rollouts/index.ts";
 
@@ -33,4 +33,9 @@ test("a column that only some rollouts have is said so, across pieces too", () =
   );
   expect(brief(feed).gigpo).toMatchObject({ missing: [], partly: ["turns.state"] });
   expect(feed.unscored).toBe(1);
+});
+
+test("several needs keep their alternatives apart", () => {
+  expect(needed(["a or b"])).toBe("a or b");
+  expect(needed(["a or b", "c"])).toBe("(a or b) and c");
 });

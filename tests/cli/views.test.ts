@@ -442,8 +442,8 @@ test("what a file can feed, and what is missing for the rest", () => {
      rollout.reward, messages
 
      2 methods can run
-     grpo   rollout  also reads tokens.mask
-     gigpo  turn     also reads turns.end, tokens.mask
+     grpo          rollout  also reads tokens.mask
+     gigpo         turn     also reads turns.end, tokens.mask
 
      1 method cannot yet
      grpo-process  step  needs steps.prm

@@ -1,10 +1,10 @@
-import type { FileFeed } from "../../analysis/feed.ts";
+import { type FileFeed, needed } from "../../analysis/feed.ts";
 import { methodParams } from "../../methods/assign.ts";
 import type { Method } from "../../methods/method.ts";
 import { plural } from "../options.ts";
 import { type Cell, tableLines } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { wrap } from "./text.ts";
+import { pad, wrap } from "./text.ts";
 
 /** What one call has to hold, with the default parameters; `null` for cards without a credit rule. */
 export function scopeOf(method: Method): string | null {
@@ -49,17 +49,15 @@ export function feedLines(feed: FileFeed, { width, style }: Terminal): string[] 
   const others = feed.feeds.filter(({ missing }) => missing.length > 0);
   const lines = wrap(`${plural(feed.rollouts, "rollout")} with ${feed.columns.join(", ")}`, width - 1);
   const out = [...lines.map((line) => style.dim(` ${line}`)), ""];
+  const widest = Math.max(0, ...feed.feeds.map(({ method }) => method.id.length));
+  const nameOf = (method: Method): Cell => ({ text: pad(method.id, widest), set: style.accent });
   const canRun = runs.map(({ method, optional, partly }): (Cell | string)[] => {
     const notes = [
       ...(optional.length > 0 ? [`also reads ${optional.join(", ")}`] : []),
       ...(partly.length > 0 ? [`only some rollouts have ${partly.join(", ")}`] : []),
       ...(feed.unscored > 0 && method.unscored !== true && needsReward(method) ? ["needs --unscored leave-out"] : []),
     ];
-    return [
-      { text: method.id, set: style.accent },
-      method.facts.granularity,
-      { text: notes.join("; "), set: style.dim },
-    ];
+    return [nameOf(method), method.facts.granularity, { text: notes.join("; "), set: style.dim }];
   });
   const columns = [{ title: "" }, { title: "" }, { title: "", wraps: true, shrinkTo: 24 }];
   out.push(
@@ -68,9 +66,9 @@ export function feedLines(feed: FileFeed, { width, style }: Terminal): string[] 
   );
   if (others.length > 0) {
     const rows = others.map(({ method, missing }): (Cell | string)[] => [
-      { text: method.id, set: style.accent },
+      nameOf(method),
       method.facts.granularity,
-      { text: `needs ${missing.join(" and ")}` },
+      `needs ${needed(missing)}`,
     ]);
     out.push("", ` ${style.bold(`${plural(others.length, "method")} cannot yet`)}`);
     out.push(...tableLines(columns, rows, { width, style }));

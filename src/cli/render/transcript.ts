@@ -53,13 +53,13 @@ interface Line {
   set: (text: string) => string;
 }
 
-/** Lines of one text, its end left out when it is long. */
-function shortened(lines: readonly string[], limit: number, full: boolean): string[] {
-  if (full) return [...lines];
+/** Lines of one text; of a long one the beginning, and a note on what is left out. */
+function shortened(lines: readonly string[], limit: number, full: boolean): { told: string[]; note: string | null } {
+  if (full) return { told: [...lines], note: null };
   const told = lines.filter((line) => line !== "");
-  if (told.length <= limit) return told;
-  if (limit === 1) return [`${told[0]} …`];
-  return [...told.slice(0, limit - 1), `… ${told.length - limit + 1} more lines (--full)`];
+  if (told.length <= limit) return { told, note: null };
+  if (limit === 1) return { told: [`${told[0]} …`], note: null };
+  return { told: told.slice(0, limit - 1), note: `… ${told.length - limit + 1} more lines (--full)` };
 }
 
 function argument(value: unknown): string {
@@ -79,9 +79,11 @@ function body(row: TranscriptRow, width: number, most: Limits, { style, full }: 
   const add = (text: string, limit: number, set: Line["set"], lead = "") => {
     const wrapped = wrap(safeText(text).trim(), width - textWidth(lead));
     const blank = " ".repeat(textWidth(lead));
-    shortened(wrapped, limit, full).forEach((line, k) => {
+    const { told, note } = shortened(wrapped, limit, full);
+    told.forEach((line, k) => {
       lines.push({ text: (k === 0 ? lead : blank) + line, set });
     });
+    if (note !== null) lines.push({ text: blank + note, set: style.dim });
   };
   const plain = (text: string) => text;
   if (row.agent !== null) lines.push({ text: truncate(safeText(row.agent), width), set: style.accent });
@@ -162,8 +164,8 @@ function saidLines(before: readonly Said[], gutter: number, { style, width, full
   return before.flatMap(({ role, text, calls }) => {
     const label = pad(truncate(safeText(role), widest), widest);
     const told = [text.trim(), ...calls.map(callText)].filter((part) => part !== "").join("\n");
-    const lines = shortened(wrap(safeText(told), width - gutter - widest - 2), mostSaid, full);
-    return lines.map((line, k) => {
+    const short = shortened(wrap(safeText(told), width - gutter - widest - 2), mostSaid, full);
+    return [...short.told, ...(short.note === null ? [] : [short.note])].map((line, k) => {
       const lead = k === 0 ? style.accent(label) : " ".repeat(widest);
       return `${blank}${lead}  ${style.dim(line)}`.trimEnd();
     });
