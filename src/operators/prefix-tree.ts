@@ -262,23 +262,33 @@ export function meanOverLeaves(tree: PrefixTree, values: ArrayLike<number>): Flo
   return mean;
 }
 
+/** Children of each node; a rollout that ends at the node counts as one more child. */
+export function childCounts({ size, parent, leaf }: PrefixTree): Int32Array {
+  const children = new Int32Array(size);
+  for (const node of leaf) children[node]++;
+  for (let node = 0; node < size; node++) if (parent[node] >= 0) children[parent[node]]++;
+  return children;
+}
+
 /**
  * Plain mean over the children of each node, however many rollouts go through each of them; a rollout that ends at the
- * node counts as one more child with its own value.
+ * node counts as one more child with its own value. Equal values give exactly that value.
  */
 export function meanOverChildren(tree: PrefixTree, values: ArrayLike<number>): Float64Array {
   const { size, parent, leaf } = tree;
   const mean = new Float64Array(size);
-  const children = new Int32Array(size);
-  for (let i = 0; i < leaf.length; i++) {
-    mean[leaf[i]] += values[i];
-    children[leaf[i]]++;
-  }
+  const children = childCounts(tree);
+  const least = new Float64Array(size).fill(Number.POSITIVE_INFINITY);
+  const most = new Float64Array(size).fill(Number.NEGATIVE_INFINITY);
+  const add = (node: number, value: number) => {
+    mean[node] += value;
+    least[node] = Math.min(least[node], value);
+    most[node] = Math.max(most[node], value);
+  };
+  for (let i = 0; i < leaf.length; i++) add(leaf[i], values[i]);
   for (let node = size - 1; node >= 0; node--) {
-    mean[node] /= children[node];
-    if (parent[node] < 0) continue;
-    mean[parent[node]] += mean[node];
-    children[parent[node]]++;
+    mean[node] = least[node] === most[node] ? least[node] : mean[node] / children[node];
+    if (parent[node] >= 0) add(parent[node], mean[node]);
   }
   return mean;
 }

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { rolloutsToTokens } from "../../operators/broadcast.ts";
+import { advantageColumns } from "../../operators/group-credit.ts";
 import { policyLengths, requireTokens } from "../../operators/mask.ts";
 import { normalizePools, poolMoments } from "../../operators/normalize.ts";
 import { knownOutcomes } from "../../operators/outcome.ts";
 import { poolByGroup } from "../../operators/pools.ts";
 import { bits } from "../../operators/ranges.ts";
-import { type Batch, type ColumnValues, InputError } from "../../rollouts/index.ts";
+import { type Batch, InputError } from "../../rollouts/index.ts";
 import { count, functionArgs } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
 import { ddof, positiveEps } from "../parameters.ts";
@@ -105,15 +105,14 @@ function assign(batch: Batch, p: Params): Batch {
     const overlong = length !== null && max_length !== null && length[i] >= max_length;
     if (keep[i] === 0 || (truncated !== null && (truncated[i] === 1 || overlong))) advantage[i] = 0;
   }
-  const columns: Record<string, ColumnValues> = {
+  const columns = {
     "rollout.reward_shaped": shaped,
     "rollout.keep": keep,
-    "rollout.advantage": advantage,
+    ...advantageColumns(batch, advantage),
   };
   if (!batch.hasLevel("token")) return batch.with(columns);
   return batch.with({
     ...columns,
-    "tokens.advantage": { later: () => rolloutsToTokens(batch, advantage) },
     "tokens.clip_low": { later: () => batch.floats("token").fill(p.clip_low) },
     "tokens.clip_high": { later: () => batch.floats("token").fill(p.clip_high) },
   });

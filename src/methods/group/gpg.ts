@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { rolloutsToTokens } from "../../operators/broadcast.ts";
+import { advantageColumns } from "../../operators/group-credit.ts";
 import { normalizePools, poolMoments } from "../../operators/normalize.ts";
 import { outcomes } from "../../operators/outcome.ts";
 import { type Pools, poolByGroup } from "../../operators/pools.ts";
@@ -79,11 +79,7 @@ function assign(batch: Batch, p: Params, signal = signalOfBatch(batch, p)): Batc
     const isAlone = alone !== null && alone[pools.of[i]] === 1 && (scored === null || scored[i] === 1);
     advantage[i] = alpha * (isAlone ? rewards[i] : advantage[i]);
   }
-  if (!batch.hasLevel("token")) return batch.with({ "rollout.advantage": advantage });
-  return batch.with({
-    "rollout.advantage": advantage,
-    "tokens.advantage": { later: () => rolloutsToTokens(batch, advantage) },
-  });
+  return batch.with(advantageColumns(batch, advantage));
 }
 
 const twoPass: TwoPass<Params, Signal> = {

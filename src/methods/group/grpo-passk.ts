@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { rolloutsToTokens } from "../../operators/broadcast.ts";
+import { advantageColumns } from "../../operators/group-credit.ts";
 import { poolMoments } from "../../operators/normalize.ts";
 import { outcomes } from "../../operators/outcome.ts";
 import { type Pools, poolByGroup } from "../../operators/pools.ts";
@@ -65,11 +65,7 @@ function passkAdvantages(rewards: ArrayLike<number>, pools: Pools, rule: Rule, v
 function assign(batch: Batch, p: Params): Batch {
   const { rewards, scored } = outcomes(batch, p.reward_column);
   const advantage = passkAdvantages(rewards, poolByGroup(batch, "rollout"), p, scored);
-  if (!batch.hasLevel("token")) return batch.with({ "rollout.advantage": advantage });
-  return batch.with({
-    "rollout.advantage": advantage,
-    "tokens.advantage": { later: () => rolloutsToTokens(batch, advantage) },
-  });
+  return batch.with(advantageColumns(batch, advantage));
 }
 
 const { norm_by_std, ddof: ddofParam, eps, center } = params.shape;

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { rolloutsToTokens } from "../../operators/broadcast.ts";
+import { clippedSurrogate } from "../../operators/clipped-surrogate.ts";
+import { advantageColumns } from "../../operators/group-credit.ts";
 import { logRatioSums } from "../../operators/log-ratio.ts";
 import { policyLengths, requireTokens } from "../../operators/mask.ts";
 import { normalizePools } from "../../operators/normalize.ts";
@@ -58,17 +59,16 @@ function assign(batch: Batch, p: Params): Batch {
   });
   const weight = p.positive_weight ?? (p.variant.endsWith("_n") ? 0 : 1);
   const advantage = group.map((a) => filtered(a, weight));
-  const columns: Record<string, ColumnValues> = { "rollout.group_advantage": group, "rollout.advantage": advantage };
+  const columns: Record<string, ColumnValues> = {
+    "rollout.group_advantage": group,
+    ...advantageColumns(batch, advantage),
+  };
   if (p.variant.startsWith("gspo")) {
     requireTokens(batch);
     const ratio = sequenceRatios(batch);
     columns["rollout.seq_ratio"] = ratio;
-    columns["rollout.surrogate"] = ratio.map((s, i) => {
-      const near = Math.min(Math.max(s, 1 - p.clip_low), 1 + p.clip_high);
-      return advantage[i] === 0 ? 0 : Math.min(s * advantage[i], near * advantage[i]);
-    });
+    columns["rollout.surrogate"] = ratio.map((s, i) => clippedSurrogate(s, advantage[i], p.clip_low, p.clip_high));
   }
-  if (batch.hasLevel("token")) columns["tokens.advantage"] = { later: () => rolloutsToTokens(batch, advantage) };
   return batch.with(columns);
 }
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { rowsToTokens, tokenSpans } from "../../operators/broadcast.ts";
 import { poolMoments } from "../../operators/normalize.ts";
 import { knownOutcomes } from "../../operators/outcome.ts";
 import { type Pools, poolByKeys } from "../../operators/pools.ts";
+import { rowAdvantageColumns } from "../../operators/row-credit.ts";
 import type { Batch } from "../../rollouts/index.ts";
 import { functionArgs, numberList, sameLength } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
@@ -95,12 +95,7 @@ function assign(batch: Batch, p: Params): Batch {
       p,
     );
   }
-  if (!batch.hasLevel("token")) return batch.with({ "turns.advantage": advantage });
-  tokenSpans(batch, "turn");
-  return batch.with({
-    "turns.advantage": advantage,
-    "tokens.advantage": { later: () => rowsToTokens(batch, "turn", advantage) },
-  });
+  return batch.with(rowAdvantageColumns(batch, "turn", advantage));
 }
 
 const secondMomentArgs = z.object({ rewards: numberList, agents: z.array(z.union([z.string(), z.number()])) });
