@@ -1,8 +1,6 @@
 import { z } from "zod";
-import { rolloutsToTokens } from "../../operators/broadcast.ts";
 import { binaryCrossEntropy } from "../../operators/cross-entropy.ts";
-import { normalizePools } from "../../operators/normalize.ts";
-import { poolByGroup } from "../../operators/pools.ts";
+import { groupCredit } from "../../operators/group-credit.ts";
 import { numbersWithin } from "../../operators/ranges.ts";
 import { type Batch, InputError, type NumericArray } from "../../rollouts/index.ts";
 import { bit, functionArgs, probability, sameLength } from "../arguments.ts";
@@ -62,14 +60,11 @@ function assign(batch: Batch, p: Params): Batch {
   const reward = paper
     ? score.map((s, i) => (1 - p.process_weight) * outcome[i] + p.process_weight * s)
     : firstScores(batch, prm);
-  const advantage = normalizePools(reward, poolByGroup(batch, "rollout"), { ddof: p.ddof, eps: p.eps });
-  const columns = {
+  return batch.with({
     "rollout.process_score": score,
     "rollout.reward": reward,
-    "rollout.advantage": advantage,
-  };
-  if (!batch.hasLevel("token")) return batch.with(columns);
-  return batch.with({ ...columns, "tokens.advantage": { later: () => rolloutsToTokens(batch, advantage) } });
+    ...groupCredit(batch, reward, { ddof: p.ddof, eps: p.eps }),
+  });
 }
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / Math.max(values.length, 1);

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { rowsToTokens } from "../../operators/broadcast.ts";
 import { meanOverLeaves, nodesOfRows, nodeTree, type PrefixTree, rowTree } from "../../operators/prefix-tree.ts";
+import { rowAdvantageColumns } from "../../operators/row-credit.ts";
 import { type Batch, InputError } from "../../rollouts/index.ts";
 import { count, functionArgs } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
@@ -54,15 +54,14 @@ function assign(batch: Batch, p: Params): Batch {
   const value = meanOverLeaves(tree, batch.numbers("rollout.reward"));
   const credit = advantages(tree, value, p);
   const nodes = nodesOfRows(tree, batch.offsets("turn"));
-  const values = batch.floats("turn");
-  const advantage = batch.floats("turn");
-  nodes.forEach((node, row) => {
-    values[row] = value[node];
-    advantage[row] = credit[node];
+  return batch.with({
+    "turns.value": Float64Array.from(nodes, (node) => value[node]),
+    ...rowAdvantageColumns(
+      batch,
+      "turn",
+      Float64Array.from(nodes, (node) => credit[node]),
+    ),
   });
-  const columns = { "turns.value": values, "turns.advantage": advantage };
-  if (!batch.hasLevel("token")) return batch.with(columns);
-  return batch.with({ ...columns, "tokens.advantage": rowsToTokens(batch, "turn", advantage) });
 }
 
 const pruneArgs = z.object({
