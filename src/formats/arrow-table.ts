@@ -58,7 +58,7 @@ function structLists(name: string, batch: ArrowBatch, rows: number): FileColumn[
       checkRows(structs, to);
       return masked(cellsOf(structs.children[k], from, to), marksOf(structs, from, to));
     });
-    const column = { name: `${name}.${field.name}`, type: typeName(field.type), offsets, present, cells };
+    const column = { name: `${name}.${field.name ?? ""}`, type: typeName(field.type), offsets, present, cells };
     return lackingWhereNull(column);
   });
 }
@@ -75,7 +75,7 @@ function columnsOf(name: string, batch: ArrowBatch, rows: number, marks: Uint8Ar
     checkRows(batch, rows);
     const own = both(marks, marksOf(batch, 0, rows));
     const fields = (type as { children: Field[] }).children;
-    return fields.flatMap((field, k) => columnsOf(`${name}.${field.name}`, batch.children[k], rows, own));
+    return fields.flatMap((field, k) => columnsOf(`${name}.${field.name ?? ""}`, batch.children[k], rows, own));
   }
   if (isLevelKey(name) && isListOfStructs(type)) return structLists(name, batch, rows);
   if (listTypes.includes(type.typeId)) {
@@ -107,9 +107,12 @@ export function checkTypes({ fields }: Schema, file: string): void {
  * @throws InputError when a column is damaged or holds what cannot be read.
  */
 export function tableOfBatch(table: Table, rows: number, file: string): FileTable {
-  const columns = table.schema.fields.flatMap(({ name }, k) => {
+  const columns = table.schema.fields.flatMap((field, k) => {
+    const name = field.name ?? "";
     try {
-      return columnsOf(name, table.children[k].data[0] as ArrowBatch, rows, null);
+      const batch = table.children[k].data[0] as ArrowBatch;
+      if (batch.length !== rows) throw new BadColumn(`${batch.length} rows where its table has ${rows}`);
+      return columnsOf(name, batch, rows, null);
     } catch (error) {
       throw columnError(error, file, name);
     }

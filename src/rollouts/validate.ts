@@ -21,10 +21,13 @@ function cellOf(column: Column, row: number): unknown {
   return column.valid !== null && column.valid[row] === 0 ? null : column.values[row];
 }
 
-/** Whether all bytes are 0 or 1; four are looked at in one go. */
+const noWords = new Uint32Array(0);
+
+/** Whether all bytes are 0 or 1; where there are many, four are looked at in one go. */
 function onlyBits(bytes: Uint8Array): boolean {
-  const head = Math.min((4 - (bytes.byteOffset & 3)) & 3, bytes.length);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + head, (bytes.length - head) >> 2);
+  const many = bytes.length >= 8;
+  const head = many ? (4 - (bytes.byteOffset & 3)) & 3 : bytes.length;
+  const words = many ? new Uint32Array(bytes.buffer, bytes.byteOffset + head, (bytes.length - head) >> 2) : noWords;
   let seen = 0;
   for (let k = 0; k < head; k++) seen |= bytes[k];
   for (let k = 0; k < words.length; k++) seen |= words[k];

@@ -70,11 +70,10 @@ export const rollouts = fc.array(body, { minLength: 1, maxLength: 6 }).map((bodi
   bodies.map((each, i) => {
     const rollout = withoutEmpty(each) as Record<string, Record<string, unknown[]>>;
     const rows = (key: string) => Object.values(rollout[key] ?? {})[0]?.length ?? 0;
-    const count = rows("tokens");
-    if (rows("steps") > 0 && rollout.tokens === undefined) {
-      rollout.steps.end = Array.from({ length: rows("steps") }, (_, k) => 2 * k + 1);
-    } else if (count > 0 && count === rows("steps")) {
-      rollout.steps.end = Array.from({ length: count }, (_, k) => k + 1);
+    const steps = rows("steps");
+    const counts = Array.from({ length: steps }, (_, k) => k + 1);
+    if (steps > 0 && (rollout.tokens === undefined || rows("tokens") === steps)) {
+      rollout.steps = { ...rollout.steps, end: counts };
     }
     if (rows("turns") > 1) rollout.edges = { src: [0, 1], dst: [1, 0], kind: ["x", null] };
     return { id: `r${i}`, ...rollout };
