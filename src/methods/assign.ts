@@ -3,6 +3,7 @@ import {
   type Batch,
   type BranchReading,
   type ColumnValues,
+  describe,
   firstNonFinite,
   firstTree,
   foldLines,
@@ -59,12 +60,15 @@ export function methodParams(
       expected: known.length > 0 ? `one of ${known.join(", ")}` : "no parameters",
     });
   }
-  const parsed = z.safeParse(method.params, { ...chosen, ...given });
+  const wanted: Record<string, unknown> = { ...chosen, ...given };
+  const parsed = z.safeParse(method.params, wanted);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new InputError(`parameter ${issue.path.join(".")} is not valid`, {
+  const name = issue.path.join(".");
+  throw new InputError(name === "" ? "the parameters do not go together" : `parameter ${name} is not valid`, {
     method: method.id,
-    expected: issue.message,
+    expected: issue.message.replace(/^[^:]*: (expected )?/, "").replace(/, received .*$/, ""),
+    got: name === "" ? undefined : describe(wanted[String(issue.path[0])]),
   });
 }
 

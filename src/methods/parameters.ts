@@ -19,7 +19,7 @@ export const positiveEps = (value: number) =>
 
 export const ddof = (value: 0 | 1) =>
   z
-    .union([z.literal(0), z.literal(1)])
+    .union([z.literal(0), z.literal(1)], "0 or 1")
     .default(value)
     .describe("0 = population, 1 = sample standard deviation");
 
