@@ -1,7 +1,8 @@
 // Draws what a command prints in a terminal as a PNG, for the README.
-//   node scripts/terminal-picture.mjs OUT.png [--columns 100] [--lines 60] [--theme dark|light] [--show "COMMAND"] -- COMMAND ARG…
-// Runs the command with full colour, turns its output into HTML and takes a picture of it with Chromium.
-// --show is the command line to draw above the output (default: the command itself); --lines keeps the first lines only.
+//   node scripts/terminal-picture.mjs OUT.png [--columns 100] [--lines 60] [--theme dark|light] [--show "TEXT"] -- COMMAND
+// Runs the command with full colour, turns its output into HTML and takes a picture of it with Chromium. --show is the
+// command line to draw above the output (default: the command itself); --lines keeps the first lines only.
+// The picture of the README: docs/images/demo.png --lines 72 --show "npm run demo" -- node dist/cli/main.js demo
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";

@@ -18,8 +18,8 @@ function isPartOfAnother(id: string, known: ReadonlyMap<string, string>): boolea
 }
 
 /**
- * The columns that hold credit: the plain one of a single method (`turns.advantage`, else of steps, tokens, rollouts), else
- * one per method of a file that holds several (`turns.grpo_advantage`). Empty when there is none.
+ * The columns that hold credit: the plain one of a single method (`turns.advantage`, else of steps, tokens,
+ * rollouts), else one per method of a file that holds several (`turns.grpo_advantage`). Empty when there is none.
  */
 export function creditColumns(batch: Batch): string[] {
   for (const name of names) {

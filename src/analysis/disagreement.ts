@@ -11,7 +11,10 @@ export interface Disagreement {
   row: number;
   /** Credit of each series there. */
   values: readonly number[];
-  /** How hard they disagree: the smaller of the strongest praise and the strongest blame, each in units of its series' spread. */
+  /**
+   * How hard they disagree: the smaller of the strongest praise and the strongest blame, each in units of its series'
+   * spread.
+   */
   conflict: number;
   /** Rows of the rollout on which some series praise and others blame, and rows in all. */
   rowsInConflict: number;
@@ -33,8 +36,8 @@ export function readingLevel(batch: Batch, compared: CreditLevel): CreditLevel {
 }
 
 /**
- * For every row the smaller of the strongest praise and the strongest blame, each divided by the root mean square of its
- * series; 0 where all that speak agree in sign.
+ * For every row the smaller of the strongest praise and the strongest blame, each divided by the root mean square of
+ * its series; 0 where all that speak agree in sign.
  */
 export function conflicts({ values, rows }: Aligned): Float64Array {
   const scales = values.map(scaleOf);
@@ -53,8 +56,8 @@ export function conflicts({ values, rows }: Aligned): Float64Array {
 }
 
 /**
- * Rollouts ranked by their hardest disagreement in sign, hardest first; each with the turn (or step, or token) where it is.
- * Rollouts on which all series agree are not listed.
+ * Rollouts ranked by their hardest disagreement in sign, hardest first; each with the turn (or step, or token) where
+ * it is. Rollouts on which all series agree are not listed.
  */
 export function rankDisagreements(batch: Batch, series: readonly Series[], compared: CreditLevel): Disagreement[] {
   const level = readingLevel(batch, compared);

@@ -1,4 +1,4 @@
-import { closest } from "../methods/registry.ts";
+import { closest } from "../methods/closest.ts";
 import { type Batch, InputError, levelOf, selectRollouts } from "../rollouts/index.ts";
 import { creditColumns } from "./credit-columns.ts";
 import { creditAt } from "./series.ts";

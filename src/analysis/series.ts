@@ -37,8 +37,8 @@ export function seriesOfColumn(batch: Batch, path: string): Series | null {
 }
 
 /**
- * The credit that a method gave: of the numeric columns that are new in `after`, those named `advantage`, else `credit`,
- * `reward`, …, at every level; else the first of `writes` that holds numbers. `null` when it wrote none.
+ * The credit that a method gave: of the numeric columns that are new in `after`, those named `advantage`, else
+ * `credit`, `reward`, …, at every level; else the first of `writes` that holds numbers. `null` when it wrote none.
  */
 export function seriesOfMethod(before: Batch, after: Batch, name: string, writes: readonly string[]): Series | null {
   const fresh = after.paths.filter((path) => before.find(path) !== after.find(path));
@@ -92,8 +92,8 @@ function spread(batch: Batch, level: CreditLevel, coarse: CreditLevel, { path, v
 }
 
 /**
- * A series at a level: as it was given there, else the nearest coarser credit given to every row, else the mean of a finer
- * one over the policy's rows. `null` when its levels cannot be placed against this one.
+ * A series at a level: as it was given there, else the nearest coarser credit given to every row, else the mean of a
+ * finer one over the policy's rows. `null` when its levels cannot be placed against this one.
  */
 export function creditAtLevel(batch: Batch, series: Series, level: CreditLevel): Credit | null {
   const given = series.levels[level];
@@ -162,8 +162,8 @@ function comparable(batch: Batch, credits: readonly (Credit | null)[], level: Cr
 }
 
 /**
- * Series side by side, row by row, at one level (default: `commonLevel`). Of tokens only the policy's are compared, and a
- * row counts only where every series has a number.
+ * Series side by side, row by row, at one level (default: `commonLevel`). Of tokens only the policy's are compared,
+ * and a row counts only where every series has a number.
  */
 export function align(batch: Batch, series: readonly Series[], level = commonLevel(series)): Aligned {
   const credits = series.map((one) => creditAtLevel(batch, one, level));

@@ -117,7 +117,10 @@ function tokenRanges(batch: Batch, rollout: number, unit: "turn" | "step") {
   };
 }
 
-/** What each turn said and saw, by the messages: an assistant message opens a turn, what follows until the next is observed. */
+/**
+ * What each turn said and saw, by the messages: an assistant message opens a turn, what follows until the next is
+ * observed.
+ */
 function turnsOfMessages(messages: readonly unknown[]): { said: Said; observed: string | null }[] {
   const turns: { said: Said; observed: string | null }[] = [];
   for (const message of messages) {
@@ -197,9 +200,9 @@ function usualUnit(batch: Batch, rollout: number, messages: readonly unknown[]):
 }
 
 /**
- * One rollout as it is read: what was said before, then its turns (or steps) with their text, tool calls and observations.
- * Text comes from `turns.text`, `turns.observation`, `turns.tool_calls`, `steps.text`; where they are missing, from
- * `messages`, as long as these hold one assistant message per turn.
+ * One rollout as it is read: what was said before, then its turns (or steps) with their text, tool calls and
+ * observations. Text comes from `turns.text`, `turns.observation`, `turns.tool_calls`, `steps.text`; where they are
+ * missing, from `messages`, as long as these hold one assistant message per turn.
  * @param unit which rows to read by (default: turns, else steps, else messages, else the whole rollout).
  */
 export function transcriptOf(batch: Batch, rollout: number, unit?: "turn" | "step"): Transcript {

@@ -31,8 +31,8 @@ interface Extreme {
 }
 
 /**
- * A success and a failure of one group that say most about credit: the success holds a turn that hurt, the failure one that
- * helped. Only rollouts of `least` to `most` turns are considered; `null` when no group has such a pair.
+ * A success and a failure of one group that say most about credit: the success holds a turn that hurt, the failure
+ * one that helped. Only rollouts of `least` to `most` turns are considered; `null` when no group has such a pair.
  */
 export function tellingPair(batch: Batch, least = 3, most = 5): TellingPair | null {
   const rewards = batch.numbers("rollout.reward");

@@ -54,9 +54,9 @@ async function run(inputs: readonly string[], flags: Flags): Promise<void> {
 }
 
 const examples = `
-Rows are compared at the finest level at which all give credit (tokens, steps, turns, rollouts); where there is none, at the
-finest of any, and coarser credit is given to every row under it. Finer credit becomes the mean over the policy's tokens.
-Numbers below a billionth of a method's largest count as 0. The whole input is read into memory.
+Rows are compared at the finest level at which all give credit (tokens, steps, turns, rollouts); where there is none,
+at the finest of any, and coarser credit is given to every row under it. Finer credit becomes the mean over the policy's
+tokens. Numbers below a billionth of a method's largest count as 0. The whole input is read into memory.
 
 Examples:
   apportion compare rollouts.jsonl --methods grpo,gigpo,tempo

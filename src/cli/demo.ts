@@ -112,7 +112,8 @@ export function register(program: Command): void {
     .command("demo")
     .summary("sample rollouts in a small task and credit them with four methods")
     .description(
-      "Samples rollouts of a small policy in a task whose true credit is known, credits them with four methods, and shows what each one saw. Needs no files.",
+      "Samples rollouts of a small policy in a task whose true credit is known, credits them with four methods, " +
+        "and shows what each one saw. Needs no files.",
     )
     .option("--out <folder>", "where the files go", "apportion-demo")
     .option("--seed <number>", "which sample", "1")

@@ -62,7 +62,10 @@ export class Random {
     return Math.floor(this.uniform() * count);
   }
 
-  /** An index drawn with the given probabilities (they need not sum to one exactly; the last possible one takes the rest). */
+  /**
+   * An index drawn with the given probabilities (they need not sum to one exactly; the last possible one takes the
+   * rest).
+   */
   choose(probabilities: ArrayLike<number>): number {
     let left = this.uniform();
     let last = 0;

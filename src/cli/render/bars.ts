@@ -14,8 +14,7 @@ export function divergingBar(amount: number, half: number, style: Style): string
   const odd = steps % 2 === 1;
   const empty = " ".repeat(half - (steps >> 1) - (odd ? 1 : 0));
   const axis = style.dim("│");
-  if (share >= 0)
-    return `${" ".repeat(half)}${axis}${style.credit(share, full + (odd ? "▌" : ""))}${odd || steps > 0 ? empty : " ".repeat(half)}`;
+  if (share >= 0) return `${" ".repeat(half)}${axis}${style.credit(share, full + (odd ? "▌" : ""))}${empty}`;
   return `${empty}${style.credit(share, (odd ? "▐" : "") + full)}${axis}${" ".repeat(half)}`;
 }
 
@@ -24,7 +23,10 @@ const levels = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /** Blocks of a sparkline stay below full height, so that lines under each other do not run together. */
 const sparks = levels.slice(0, 6);
 
-/** One block per value, its height between the least and the greatest of the scale; at most `most` blocks (means of runs). */
+/**
+ * One block per value, its height between the least and the greatest of the scale; at most `most` blocks (means of
+ * runs).
+ */
 export function sparkline(
   values: readonly number[],
   [least, greatest]: readonly [number, number],

@@ -120,11 +120,12 @@ function truthLines(
 function intro(batch: Batch): string {
   const { rollouts, groups, mean } = summarizeGroups(batch);
   return [
-    `A small softmax policy, half trained, has played ${rollouts} episodes of a key-and-door task, in ${groups.length} groups`,
-    `of ${rollouts / groups.length}. A parcel lies in one of 4, 6 or 8 lockers, drawn anew each time. The agent can take the`,
-    "office key, read the list in the office, ask a porter who is often out, look out of the window, and open one locker,",
-    `which ends the episode. Only a find is rewarded, at the very end: ${percent(mean ?? 0)} found it. The task is small enough`,
-    "to know the true advantage of every turn: by how much it changed the chance of a find, luck left out.",
+    `A small softmax policy, half trained, has played ${rollouts} episodes of a key-and-door task, in ${groups.length}`,
+    `groups of ${rollouts / groups.length}. A parcel lies in one of 4, 6 or 8 lockers, drawn anew each time. The agent can`,
+    "take the office key, read the list in the office, ask a porter who is often out, look out of the window, and open",
+    `one locker, which ends the episode. Only a find is rewarded, at the very end: ${percent(mean ?? 0)} found it. The`,
+    "task is small enough to know the true advantage of every turn: by how much it changed the chance of a find, luck",
+    "left out.",
   ].join(" ");
 }
 

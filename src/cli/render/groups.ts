@@ -99,7 +99,9 @@ function bar(value: number, scale: number, style: Style): Cell {
   return { text, set: (filled) => style.credit(value, filled) };
 }
 
-/** The rollouts of one group, those with the highest reward first; the bar is the mean of the first column of credit. */
+/**
+ * The rollouts of one group, those with the highest reward first; the bar is the mean of the first column of credit.
+ */
 export function memberLines(
   members: readonly Member[],
   paths: readonly string[],

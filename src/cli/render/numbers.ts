@@ -20,7 +20,10 @@ export function signed(value: number, largest = Math.abs(value)): string {
   return /[1-9]/.test(text) ? sign + text : text;
 }
 
-/** A number without plus sign: two decimals where that shows enough, short forms for the very small and the very large. */
+/**
+ * A number without plus sign: two decimals where that shows enough, short forms for the very small and the very
+ * large.
+ */
 export function magnitude(value: number): string {
   if (value < 0) return minus + magnitude(-value);
   if (value === 0) return "0";

@@ -2,7 +2,10 @@ import { heatGlyph } from "./bars.ts";
 import type { Style } from "./style.ts";
 import { pad, safeText, textWidth } from "./text.ts";
 
-/** A token with its share of the scale, -1 to 1; `null` for tokens that the policy did not write or that have no number. */
+/**
+ * A token with its share of the scale, -1 to 1; `null` for tokens that the policy did not write or that have no
+ * number.
+ */
 export interface HeatToken {
   text: string;
   amount: number | null;

@@ -14,8 +14,13 @@ export function safeText(text: string): string {
   return lines.replace(unsafe, "");
 }
 
-const wide =
-  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation})/u;
+/** Blocks of the scripts whose characters take up two columns, and emoji. */
+const wideBlocks = [
+  "\\u1100-\\u115f\\u2e80-\\u303e\\u3041-\\u33ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\ua000-\\ua4cf\\ua960-\\ua97f",
+  "\\uac00-\\ud7a3\\uf900-\\ufaff\\ufe30-\\ufe6f\\uff00-\\uff60\\uffe0-\\uffe6",
+  "\\u{1f000}-\\u{1faff}\\u{20000}-\\u{3fffd}\\p{Emoji_Presentation}",
+];
+const wide = new RegExp(`^[${wideBlocks.join("")}]`, "u");
 const zero = /^[\p{Mn}\p{Me}\p{Cf}]/u;
 const ascii = /^[ -~]*$/;
 

@@ -4,15 +4,18 @@ import { type KeyDoorKnowledge, type KeyDoorTask, keyDoorVerbs, lockersOf } from
 export type Certainty = "none" | "side" | "exact";
 
 /**
- * A tabular softmax policy: logits of the verbs (take, read, ask, look, open) by what the agent holds and knows, and the
- * logit by which a locker that may hold the parcel is preferred to one that cannot.
+ * A tabular softmax policy: logits of the verbs (take, read, ask, look, open) by what the agent holds and knows, and
+ * the logit by which a locker that may hold the parcel is preferred to one that cannot.
  */
 export interface KeyDoorPolicy {
   verbs: Readonly<Record<"key" | "no key", Readonly<Record<Certainty, readonly number[]>>>>;
   care: number;
 }
 
-/** A policy in the middle of its training: it mostly knows what helps, but wastes turns and sometimes guesses too early. */
+/**
+ * A policy in the middle of its training: it mostly knows what helps, but wastes turns and sometimes guesses too
+ * early.
+ */
 export const halfTrained: KeyDoorPolicy = {
   verbs: {
     "no key": {

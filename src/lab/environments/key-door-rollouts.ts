@@ -69,8 +69,8 @@ interface Sampling {
 }
 
 /**
- * Token rows of one turn. `value` is the exact value before the token, `true_advantage` what choosing it changed: only the
- * verb and the locker are choices, so all other tokens have 0.
+ * Token rows of one turn. `value` is the exact value before the token, `true_advantage` what choosing it changed:
+ * only the verb and the locker are choices, so all other tokens have 0.
  */
 function pushTokens(tokens: Columns, s: Sampling, state: KeyDoorState, choice: Choice, observation: string): void {
   const { task, values, vocabulary } = s;
@@ -158,10 +158,11 @@ export interface KeyDoorSampleOptions {
 
 /**
  * Groups of rollouts of a policy in the key-door task, one group per task, in the wire format. Each carries
- * `tokens.{id,text,mask,logprob,ref_logprob,value}`, `turns.{state,text,observation,tool_calls,reward,gt_logprob,value}`,
- * `signals.{gt_logprob_0,value_0}`, `meta.gold_calls`, `messages`, and the exact truth: `turns.true_advantage` = Q − V,
- * `turns.luck` = what chance added, `tokens.true_advantage`. reward = value_0 + Σ true_advantage + Σ luck.
- * The reference policy is the same with half its logits. Equal seeds give equal rollouts.
+ * `tokens.{id,text,mask,logprob,ref_logprob,value}`,
+ * `turns.{state,text,observation,tool_calls,reward,gt_logprob,value}`, `signals.{gt_logprob_0,value_0}`,
+ * `meta.gold_calls`, `messages`, and the exact truth: `turns.true_advantage` = Q − V, `turns.luck` = what chance
+ * added, `tokens.true_advantage`. reward = value_0 + Σ true_advantage + Σ luck. The reference policy is the same with
+ * half its logits. Equal seeds give equal rollouts.
  */
 export function* sampleKeyDoor(options: KeyDoorSampleOptions): Generator<KeyDoorRollout> {
   const { tasks, size, policy, seed } = options;

@@ -23,8 +23,8 @@ export interface KeyDoorValues {
 /**
  * Exact values of a policy by dynamic programming over what the agent knows:
  * Q(s, a) = Σ over parcels k that are possible and outcomes o of P(k | s) P(o | s, k, a) [r + V(s')],
- * V(s) = Σ_a π(a | s) Q(s, a). The parcel is equally likely in every locker not yet ruled out, because neither the porter's
- * coming and going nor the agent's choices depend on where it lies.
+ * V(s) = Σ_a π(a | s) Q(s, a). The parcel is equally likely in every locker not yet ruled out, because neither the
+ * porter's coming and going nor the agent's choices depend on where it lies.
  */
 export function keyDoorValues(task: KeyDoorTask, policy: KeyDoorPolicy): KeyDoorValues {
   const memo = new Map<number, number>();
