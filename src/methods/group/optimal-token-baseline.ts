@@ -156,7 +156,12 @@ export const optimalTokenBaseline = defineMethod({
   summary:
     "At every token position subtract the group's return averaged with weights equal to the gradient energy that each response has gathered so far, estimated from forward probabilities alone.",
   facts: {
-    paper: { title: "The Optimal Token Baseline", arxiv: "2602.07078", date: "2026-02", repo: "volcengine/verl" },
+    paper: {
+      title: "The Optimal Token Baseline: Variance Reduction for Long-Horizon LLM-RL",
+      arxiv: "2602.07078",
+      date: "2026-02",
+      repo: "volcengine/verl",
+    },
     headline: "Four samples per prompt match group baselines with 32, with over 65 % fewer tokens.",
     granularity: "token",
     methodology: ["monte-carlo"],
