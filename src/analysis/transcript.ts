@@ -26,6 +26,8 @@ export interface TranscriptRow {
   observation: string | null;
   /** What the policy knew, `turns.state`. */
   state: string | null;
+  /** In a tree of turns: the turn that it follows, where that is not the one above; -1 for a root. */
+  after: number | null;
   /** Token rows of the batch, [from, to); `null` without tokens. */
   tokens: readonly [number, number] | null;
 }
@@ -37,6 +39,7 @@ const silent: TranscriptRow = {
   calls: [],
   observation: null,
   state: null,
+  after: null,
   tokens: null,
 };
 
@@ -144,6 +147,7 @@ function turnRows(batch: Batch, rollout: number, messages: readonly unknown[]): 
     seen: read("observation"),
     agent: read("agent"),
     state: read("state"),
+    parent: read("parent"),
   };
   const told = turnsOfMessages(messages);
   const matched = told.length === count ? told : null;
@@ -152,6 +156,7 @@ function turnRows(batch: Batch, rollout: number, messages: readonly unknown[]): 
     const at = offsets[rollout] + row;
     const calls = shownCalls(cells.calls(at));
     const message = matched?.[row];
+    const parent = cells.parent(at);
     return {
       row,
       agent: textOrNull(cells.agent(at)),
@@ -159,6 +164,7 @@ function turnRows(batch: Batch, rollout: number, messages: readonly unknown[]): 
       calls: calls.length > 0 ? calls : (message?.said.calls ?? []),
       observation: textOrNull(cells.seen(at)) ?? message?.observed ?? null,
       state: textOrNull(cells.state(at)),
+      after: typeof parent === "number" && parent !== row - 1 ? parent : null,
       tokens: ranges(row),
     };
   });

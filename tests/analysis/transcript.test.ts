@@ -26,7 +26,16 @@ test("turns are read from their own columns", () => {
     unit: "turn",
     before: [],
     rows: [
-      { row: 0, agent: "planner", text: "hello", calls: [], observation: null, state: "s0", tokens: [0, 2] },
+      {
+        row: 0,
+        agent: "planner",
+        text: "hello",
+        calls: [],
+        observation: null,
+        state: "s0",
+        after: null,
+        tokens: [0, 2],
+      },
       {
         row: 1,
         agent: "solver",
@@ -34,6 +43,7 @@ test("turns are read from their own columns", () => {
         calls: [{ name: "look", arguments: { at: 1 } }],
         observation: "seen",
         state: "s1",
+        after: null,
         tokens: [2, 3],
       },
     ],
@@ -94,6 +104,11 @@ test("steps know the agent of the turn that they lie in", () => {
     ["p", [1, 2]],
     ["q", [2, 3]],
   ]);
+});
+
+test("in a tree of turns a row says what it follows, where that is not the row above", () => {
+  const batch = one({ turns: { text: ["a", "b", "c", "d"], parent: [-1, 0, 0, -1] } });
+  expect(transcriptOf(batch, 0).rows.map(({ after }) => after)).toEqual([null, null, 0, -1]);
 });
 
 test("an unscored rollout has no reward", () => {

@@ -3,6 +3,7 @@ import { compareMethods } from "../../src/analysis/comparison.ts";
 import { FeedCollector } from "../../src/analysis/feed.ts";
 import { summarizeGroups } from "../../src/analysis/groups.ts";
 import { membersOf } from "../../src/analysis/members.ts";
+import { programName } from "../../src/cli/demo.ts";
 import { catalogueLines, feedLines } from "../../src/cli/render/catalogue.ts";
 import { comparisonJson, comparisonLines } from "../../src/cli/render/comparison.ts";
 import { groupLines, memberLines, sortGroups } from "../../src/cli/render/groups.ts";
@@ -280,6 +281,25 @@ test("long text is cut off unless all of it is asked for", () => {
   expect(rolloutLines(long, 0, { ...view, full: true }).at(-1)).toContain("line 8");
 });
 
+test("branches of a tree say where they start", () => {
+  const tree = batchFromObjects([{ id: "a", turns: { text: ["a", "b", "c", "d"], parent: [-1, 0, 0, -1] } }]);
+  expect(shown(rolloutLines(tree, 0, { ...narrow, paths: [], full: false, tokens: false }))).toMatchInlineSnapshot(`
+    "
+     a · unscored · 4 turns
+
+     1  a
+
+     2  b
+
+     3  branches off after turn 1
+        c
+
+     4  another start
+        d
+    "
+  `);
+});
+
 test("text that would steer the terminal is taken out everywhere", () => {
   const evil = "\x07x\x1b[2Jy\r";
   const rollout = {
@@ -309,6 +329,14 @@ test("text that would steer the terminal is taken out everywhere", () => {
   ].join("\n");
   expect(lines).toContain("xy");
   expect([...lines].filter((c) => c < " " && c !== "\n")).toEqual([]);
+});
+
+test("commands are shown as they were started", () => {
+  const name = (script: string, env: NodeJS.ProcessEnv = {}) => programName(script, env, "/home/me");
+  expect(name("/usr/local/bin/apportion")).toBe("apportion");
+  expect(name("/home/me/node_modules/.bin/apportion", { npm_command: "exec" })).toBe("npx apportion");
+  expect(name("/home/me/dist/cli/main.js", { npm_command: "run-script" })).toBe("node dist/cli/main.js");
+  expect(name("/home/my code/main.js")).toBe('node "../my code/main.js"');
 });
 
 test("calls stand on one line", () => {

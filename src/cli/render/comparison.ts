@@ -126,6 +126,7 @@ function disagreementLines(batch: Batch, comparison: Comparison, top: number, te
       observation: observation === null ? null : truncate(observation, 100),
       calls: [],
       state: null,
+      after: null,
       tokens: null,
     };
   });

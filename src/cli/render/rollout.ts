@@ -124,6 +124,7 @@ export interface RolloutView extends Terminal {
 /** Names of the columns; where no bars show their numbers, the number of the whole rollout too. */
 function columnLines(shown: readonly ShownColumn[], whole: readonly (number | null)[] | null, view: RolloutView) {
   const { style, width } = view;
+  if (shown.length === 0) return [];
   if (whole === null) {
     return wrap(shown.map(({ path }) => path).join(", "), width - 1).map((line) => style.dim(` ${line}`));
   }

@@ -74,6 +74,8 @@ export function callText({ name, arguments: given }: ShownCall): string {
   return `${name}(${parts.join(", ")})`;
 }
 
+const branchText = (after: number) => (after < 0 ? "another start" : `branches off after turn ${after + 1}`);
+
 function body(row: TranscriptRow, width: number, most: Limits, { style, full }: TranscriptView): Line[] {
   const lines: Line[] = [];
   const add = (text: string, limit: number, set: Line["set"], lead = "") => {
@@ -87,6 +89,8 @@ function body(row: TranscriptRow, width: number, most: Limits, { style, full }: 
   };
   const plain = (text: string) => text;
   if (row.agent !== null) lines.push({ text: truncate(safeText(row.agent), width), set: style.accent });
+  if (row.after !== null) lines.push({ text: branchText(row.after), set: style.dim });
+  const head = lines.length;
   const said = row.text?.trim() ?? "";
   if (said !== "") add(said, most.text, plain);
   for (const call of row.calls) {
@@ -96,8 +100,7 @@ function body(row: TranscriptRow, width: number, most: Limits, { style, full }: 
   if (row.observation !== null && row.observation.trim() !== "") {
     add(row.observation, most.observation, style.dim, "→ ");
   }
-  const told = lines.length > (row.agent === null ? 0 : 1);
-  if (!told && row.state !== null) add(`in ${row.state}`, 1, style.dim);
+  if (lines.length === head && row.state !== null) add(`in ${row.state}`, 1, style.dim);
   return lines;
 }
 
