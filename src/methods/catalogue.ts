@@ -57,6 +57,7 @@ export { gigpo } from "./turn/gigpo.ts";
 export { hiper } from "./turn/hiper.ts";
 export { igpo } from "./turn/igpo.ts";
 export { matchtir } from "./turn/matchtir.ts";
+export { mtGrpo } from "./turn/mt-grpo.ts";
 export { ppr } from "./turn/ppr.ts";
 export { trace } from "./turn/trace.ts";
 export { verpo } from "./verifier/verpo.ts";

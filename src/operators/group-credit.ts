@@ -24,6 +24,16 @@ export function groupCredit(
 }
 
 /**
+ * Weighted sum of reward channels of which at least one has to be there; see `sumOfChannels`.
+ * @throws InputError when no rollout has any of them.
+ */
+export function sumOfSomeChannels(batch: Batch, weights: Readonly<Record<string, number>>): Float64Array {
+  const paths = Object.keys(weights).map((name) => `rewards.${name}`);
+  if (batch.size > 0 && !paths.some((path) => batch.has(path))) throw batch.missing(paths.join(" or "), 0);
+  return sumOfChannels(batch, weights);
+}
+
+/**
  * Weighted sum of reward channels, Σ_c w_c `rewards.c`, one number per rollout. A channel that a rollout lacks, or that
  * is null there, counts 0.
  * @param weights by name of the channel.

@@ -41,10 +41,14 @@ const readsObservations: Readonly<Record<string, Exempt>> = {
 
 /** Where a card makes the order of rollouts count. */
 const readsOrder: Readonly<Record<string, Exempt>> = {
+  // Of equally frequent answers the one seen first wins.
+  "co-reward": () => true,
   // The first groups are kept, in order of appearance.
   dapo: (params) => typeof params.target_groups === "number",
   // Of equal scores the earlier candidate is kept.
   "early-rejection": () => true,
+  // Rollouts of a group are paired in file order.
+  scir: () => true,
 };
 
 /** What the method writes, per rollout. */
