@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { halfTrained } from "../../src/lab/environments/key-door-policy.ts";
 import { sampleKeyDoor } from "../../src/lab/environments/key-door-rollouts.ts";
-import { methods } from "../../src/methods/registry.ts";
+import { built } from "./dist.ts";
 import { apportion, folderWith, lines } from "./run-cli.ts";
 
 const sampled = lines(
@@ -146,10 +146,11 @@ test("compare passes parameters on, and refuses what does not exist", ({ onTestF
   expect(run("--methods", "pure,hiper")).toMatchObject({ code: 2, stdout: "" });
 });
 
-test("methods lists, filters and says what a file can feed", ({ onTestFinished }) => {
+test("methods lists, filters and says what a file can feed", async ({ onTestFinished }) => {
   const { path } = folderWith({ "in.jsonl": sampled }, onTestFinished);
   const list = (...args: string[]) => JSON.parse(apportion(["methods", "--json", ...args], { cwd: path }).stdout);
   const ids = (...args: string[]) => list(...args).map(({ id }: { id: string }) => id);
+  const { methods } = await built<typeof import("../../src/methods/registry.ts")>("methods/registry.js");
   expect(ids()).toEqual([...methods.keys()]);
   const turns = ids("--level", "turn", "--writes", "turns", "--scope", "group");
   expect(turns).toEqual(expect.arrayContaining(["gigpo", "igpo"]));
