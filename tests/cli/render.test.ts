@@ -88,6 +88,7 @@ test("widths count columns of the terminal", () => {
   expect([textWidth("abc"), textWidth("日本"), textWidth("é"), textWidth("👩‍🚀"), textWidth("│█")]).toEqual([
     3, 4, 1, 2, 2,
   ]);
+  expect([textWidth("🇫🇷"), textWidth("👍🏽"), textWidth("e\u0301"), textWidth("☀️")]).toEqual([2, 2, 1, 2]);
   expect(truncate("日本語", 5)).toBe("日本…");
   expect(truncate("abc", 3)).toBe("abc");
   expect(pad("日", 4, "right")).toBe("  日");
@@ -106,6 +107,13 @@ test("wrapped text fits and loses nothing but spaces", () => {
   );
   expect(wrap("one two three", 7)).toEqual(["one two", "three"]);
   expect(wrap("a\n\nb", 7)).toEqual(["a", "", "b"]);
+});
+
+test("a very long word is broken quickly", () => {
+  const started = performance.now();
+  expect(wrap("x".repeat(2_000_000), 60)).toHaveLength(33_334);
+  expect(wrap("é".repeat(200_000), 60)).toHaveLength(3334);
+  expect(performance.now() - started).toBeLessThan(5000);
 });
 
 test("tables align, shrink where they may, and wrap where they should", () => {

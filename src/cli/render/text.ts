@@ -1,6 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+// A character with its marks, modifiers and joined parts, or a flag. Intl.Segmenter takes quadratic time on long text.
+const grapheme = /\p{RI}{2}|\P{M}(?:\p{M}|\p{EMod}|\u200d\P{M})*|\p{M}+/gu;
+const graphemesOf = (text: string) => text.match(grapheme) ?? [];
 
 // Control characters other than line ends, and the marks that change the direction of text.
 const unsafe = /(?!\n)[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
@@ -25,16 +27,16 @@ const zero = /^[\p{Mn}\p{Me}\p{Cf}]/u;
 const ascii = /^[ -~]*$/;
 
 /** Columns that one grapheme takes up. */
-function graphemeWidth(grapheme: string): number {
-  if (zero.test(grapheme)) return 0;
-  return wide.test(grapheme) || grapheme.includes("\ufe0f") ? 2 : 1;
+function graphemeWidth(text: string): number {
+  if (zero.test(text)) return 0;
+  return wide.test(text) || text.includes("\ufe0f") ? 2 : 1;
 }
 
 /** Columns that plain text takes up on a terminal (text without escape codes). */
 export function textWidth(text: string): number {
   if (ascii.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of graphemes.segment(text)) width += graphemeWidth(segment);
+  for (const one of graphemesOf(text)) width += graphemeWidth(one);
   return width;
 }
 
@@ -43,10 +45,10 @@ function beginning(text: string, width: number): string {
   if (ascii.test(text)) return text.slice(0, width);
   let used = 0;
   let end = 0;
-  for (const { segment, index } of graphemes.segment(text)) {
-    used += graphemeWidth(segment);
+  for (const one of graphemesOf(text)) {
+    used += graphemeWidth(one);
     if (used > width) break;
-    end = index + segment.length;
+    end += one.length;
   }
   return text.slice(0, end);
 }
@@ -66,6 +68,25 @@ export function pad(text: string, width: number, align: "left" | "right" | "cent
   return " ".repeat(before) + text + " ".repeat(missing - before);
 }
 
+/** Pieces of a word, each as wide as will fit, in one pass over the word. */
+function pieces(word: string, width: number): string[] {
+  if (ascii.test(word)) {
+    return Array.from({ length: Math.ceil(word.length / width) }, (_, k) => word.slice(k * width, (k + 1) * width));
+  }
+  const out: string[] = [""];
+  let used = 0;
+  for (const one of graphemesOf(word)) {
+    const columns = graphemeWidth(one);
+    if (used > 0 && used + columns > width) {
+      out.push("");
+      used = 0;
+    }
+    out[out.length - 1] += one;
+    used += columns;
+  }
+  return out;
+}
+
 function wrapLine(line: string, width: number): string[] {
   const out: string[] = [];
   let current = "";
@@ -75,12 +96,10 @@ function wrapLine(line: string, width: number): string[] {
       continue;
     }
     if (current.trim() !== "") out.push(current.trimEnd());
-    current = word;
-    while (textWidth(current.trimEnd()) > width) {
-      const part = beginning(current, width) || [...current][0];
-      out.push(part);
-      current = current.slice(part.length);
-    }
+    const whole = textWidth(word.trimEnd()) <= width;
+    const parts = whole ? [word] : pieces(word, width);
+    out.push(...parts.slice(0, -1));
+    current = parts[parts.length - 1];
   }
   out.push(current.trimEnd());
   return out;
