@@ -32,6 +32,7 @@ export { policyLosses } from "./loss/policy-losses.ts";
 export { comam } from "./multi-agent/comam.ts";
 export { drMas } from "./multi-agent/dr-mas.ts";
 export { mGrpo } from "./multi-agent/m-grpo.ts";
+export { orchestrationTraces } from "./multi-agent/orchestration-traces.ts";
 export { c2 } from "./preference/c2.ts";
 export { dno } from "./preference/dno.ts";
 export { pageLlm } from "./preference/page-llm.ts";

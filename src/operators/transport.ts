@@ -1,4 +1,5 @@
 import { InputError } from "../rollouts/index.ts";
+import { solveCholesky } from "./cholesky.ts";
 import type { Matrix } from "./matching.ts";
 
 /** A transport problem with the state of its solution: prices of the columns, and what follows from them. */
@@ -169,29 +170,4 @@ function newtonStep(problem: Transport, reg: number, now: Progress): boolean {
   prices.set(start);
   evaluate(problem, reg);
   return false;
-}
-
-/** Solves A x = b in place (x replaces b) for symmetric positive definite A, given by its lower triangle; false when it is not. */
-function solveCholesky(a: Float64Array, b: Float64Array, n: number): boolean {
-  for (let j = 0; j < n; j++) {
-    let pivot = a[j * n + j];
-    for (let k = 0; k < j; k++) pivot -= a[j * n + k] ** 2;
-    if (!(pivot > 0)) return false;
-    const root = Math.sqrt(pivot);
-    a[j * n + j] = root;
-    for (let i = j + 1; i < n; i++) {
-      let x = a[i * n + j];
-      for (let k = 0; k < j; k++) x -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] = x / root;
-    }
-  }
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < i; k++) b[i] -= a[i * n + k] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) b[i] -= a[k * n + i] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  return true;
 }
