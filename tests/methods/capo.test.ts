@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { assign } from "../../src/methods/assign.ts";
 import { capoTokenReward, voteSteps } from "../../src/methods/judge/capo.ts";
-import { batchFromObjects, InputError } from "../../src/rollouts/index.ts";
+import { batchFromObjects, InputError, type RolloutObject } from "../../src/rollouts/index.ts";
 import { credit, warningsOf } from "./credit.ts";
 
 const rules = ["intersection", "majority", "union", "average", "greedy"] as const;
@@ -101,7 +101,7 @@ test("without tokens a step is one unit; rewards of one response are those of th
 
 test("the first critiques are read, up to the first that is absent; a response without steps is one step", () => {
   const tokens = { id: [1, 2] };
-  const rollouts = [
+  const rollouts: RolloutObject[] = [
     { id: "a", reward: 1, tokens, steps: { end: [2], critique_1: [0], critique_2: [1], critique_3: [1] } },
     { id: "b", reward: 1, tokens, steps: { end: [2], critique_2: [1] } },
     { id: "c", reward: 1, tokens },

@@ -75,7 +75,9 @@ test("prefixes, rewards and advantages are those of the definition, position by 
       const params = { max_len: 8, bonus, redundant_form: form };
       const result = assign(batchFromObjects(rollouts), "decs", params);
       oracle(list, form, bonus, 8).forEach((expected, i) => {
-        const out = rolloutObject(result, i) as Record<string, unknown> & { tokens: Record<string, number[]> };
+        const out = rolloutObject(result, i) as unknown as Record<string, unknown> & {
+          tokens: Record<string, number[]>;
+        };
         expect(out.nrp_end).toBe(expected.nrp_end);
         expect(out.nrp_ratio).toBeCloseTo(expected.nrp_ratio, 12);
         expect(out.tokens.reward).toEqual(expected.reward.map((x) => expect.closeTo(x, 9)));
@@ -92,6 +94,7 @@ test("bad input is refused", () => {
   expect(() => run({}, {})).toThrow(/max_len.*response budget/);
   expect(() => run({}, { max_len: 1 })).toThrow(/"a".*longer than max_len/);
   expect(() => run({ steps: { end: [1, 2] } })).toThrow(/steps\.has_answer.*missing/);
+  expect(() => run({ steps: {} })).toThrow(/steps\.has_answer.*missing/);
   expect(() => run({ steps: { end: [1, 2], has_answer: [0, 0.5] } })).toThrow(/0 or 1/);
   expect(() => run({ steps: { has_answer: [0, 1] } })).toThrow(/steps\.end/);
   expect(() => run({ signals: { think_end: 3 } })).toThrow(/from 0 to 2/);

@@ -87,7 +87,11 @@ test("scores, labels and what is kept are those of the rules worked out with pla
       // A score that is 0 but for rounding may fall on either side of every rule.
       fc.pre(expected.every(({ score }) => score.every((x) => x === 0 || Math.abs(x) > 1e-9)));
       expected.forEach(({ value, score, keep, steps }, i) => {
-        const out = rolloutObject(result, i) as { value: number; keep: number; steps: Record<string, number[]> };
+        const out = rolloutObject(result, i) as unknown as {
+          value: number;
+          keep: number;
+          steps: Record<string, number[]>;
+        };
         expect(out.value).toBeCloseTo(value, 12);
         expect(out.steps.q).toEqual(score.map((x) => expect.closeTo(x, 12)));
         expect(out.steps.label).toEqual(score.map((x) => (x > 0 ? 1 : -1)));

@@ -35,7 +35,7 @@ test("advantages are those of the rules, role by role", () => {
   });
   fc.assert(
     fc.property(fc.array(member, { minLength: 1, maxLength: 6 }), settings, (list, p) => {
-      const explore = list.filter(({ role }) => role !== "retry").map(({ reward }) => reward);
+      const explore = list.filter(({ role }) => role !== "retry").map(({ reward }): number => reward);
       const mean = explore.reduce((a, b) => a + b, 0) / explore.length;
       const soft = p.tau * Math.log(explore.reduce((sum, r) => sum + Math.exp(r / p.tau), 0) / explore.length);
       const b = explore.length < 2 ? 0 : p.baseline_kind === "mean" ? mean : soft;
@@ -52,7 +52,7 @@ test("advantages are those of the rules, role by role", () => {
 });
 
 test("turns say where the shared prefix ends; a pivot beyond the last leaves nothing", () => {
-  const run = (pivot: number | null, turns: object = { end: [2, 3, 4] }) =>
+  const run = (pivot: number | null, turns: Record<string, number[]> = { end: [2, 3, 4] }) =>
     credit(
       "r3l",
       [{ id: "a", reward: 1, signals: { pivot }, tokens: { mask: [1, 1, 1, 1] }, turns }],

@@ -48,6 +48,8 @@ function thinkEnds(batch: Batch): NumericArray {
 
 /** Necessary reasoning prefixes: chunks are the steps that start before the end of thinking, a crossing one is cut there. */
 function prefixesOf(batch: Batch, rewards: NumericArray): Prefixes {
+  // A response may have no chunks, but where no response has any they were forgotten.
+  if (batch.count("token") > 0) batch.column("steps.has_answer");
   const hasAnswer = bits(batch, "steps.has_answer");
   const ends = batch.numbers("steps.end", { absent: 0 });
   const thinkEnd = thinkEnds(batch);

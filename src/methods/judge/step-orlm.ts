@@ -83,6 +83,7 @@ function pairsAmong(
 /** Share of judged steps that are accepted, per rollout; a null verdict was not judged, and nothing judged gives 0. */
 function processScores(batch: Batch, useProcess: boolean): Float64Array {
   const path = "steps.prm";
+  if (useProcess) batch.column(path);
   const verdicts = numbersWithin(batch, path, [0, 1], useProcess ? { missing: 0 } : { absent: 0, missing: 0 });
   const judged = batch.has(path) ? batch.validity(path) : new Uint8Array(verdicts.length);
   const offsets = batch.offsets("step");

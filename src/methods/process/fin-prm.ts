@@ -50,9 +50,10 @@ function firstScores(batch: Batch, prm: NumericArray): Float64Array {
  * cut off) or outcome counts as 0. Mode `code` is the released worker: R_i is the first step score alone.
  */
 function assign(batch: Batch, p: Params): Batch {
-  const prm = numbersWithin(batch, "steps.prm", [0, 1]);
   const paper = p.mode === "paper";
-  if (paper && batch.size > 0) for (const path of ["rewards.trajectory", "rewards.outcome"]) batch.column(path);
+  // A rollout may lack a score, but where nobody has one the column was forgotten.
+  for (const path of ["steps.prm", ...(paper ? ["rewards.trajectory", "rewards.outcome"] : [])]) batch.column(path);
+  const prm = numbersWithin(batch, "steps.prm", [0, 1]);
   const filled = { absent: 0, missing: 0 };
   const trajectory = numbersWithin(batch, "rewards.trajectory", [0, 1], filled);
   const outcome = batch.numbers("rewards.outcome", filled);

@@ -17,7 +17,7 @@ type Params = z.output<typeof params>;
 
 /** The tree of each group: from `turns.node`, else turns with equal tokens from the start are one node. */
 function treeOf(batch: Batch): PrefixTree {
-  if (batch.has("turns.node")) return nodeTree(batch, "turns.node");
+  if (batch.size === 0 || batch.has("turns.node")) return nodeTree(batch, "turns.node");
   if (batch.has("tokens.id", "every") && batch.has("turns.end", "every")) return rowTree(batch, "turn");
   throw new InputError("the rollouts do not say how their turns form a tree", {
     column: "turns.node",
