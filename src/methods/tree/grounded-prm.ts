@@ -32,9 +32,9 @@ function hybridValue(
 ): number {
   const n = Math.max(to - from, 0);
   let sum = 0;
-  for (let k = 0; k < n; k++) sum += (verdicts[from + k] * (n - k)) / n;
+  for (let k = 0; k < n; k++) sum += verdicts[from + k] * (n - k);
   const beta = weight === "inverse_n" ? 1 / Math.max(n, 1) : weight;
-  return (n === 0 ? 0 : sum / n) + beta * outcome;
+  return (n === 0 ? 0 : sum / (n * n)) + beta * outcome;
 }
 
 /** Verdicts of the tool, null as 0. */
@@ -109,6 +109,9 @@ function cutOf(q: ArrayLike<number>, from: number, to: number): number {
   return Math.min(row, to);
 }
 
+/** Share of the summed sizes below which a sum of simulations is 0. */
+const rounding = 1e-12;
+
 /**
  * Step labels of GroundedPRM (arXiv 2510.14942; equations of the released code). A rollout is one simulation: real
  * ancestors up to `signals.expand_step` e, simulated steps after it. Its value u mixes the tool's verdicts strictly
@@ -126,14 +129,19 @@ function assign(batch: Batch, p: Params): Batch {
   const real = realNodes(batch, tree, nodes, expanded);
   const value = new Float64Array(batch.size);
   const score = new Float64Array(tree.size);
+  const size = new Float64Array(tree.size);
   for (let i = 0; i < batch.size; i++) {
     const at = offsets[i] + expanded[i];
     const outcome = rewards[i] > p.correct_threshold ? 1 : -1;
     value[i] = hybridValue(verify, at + 1, offsets[i + 1] - 1, outcome, p.outcome_weight);
     if (p.include_self && offsets[i + 1] > offsets[i]) value[i] += verify[at];
-    for (let row = at, share = value[i]; row >= offsets[i] && row < offsets[i + 1]; row--, share *= p.gamma)
+    for (let row = at, share = value[i]; row >= offsets[i] && row < offsets[i + 1]; row--, share *= p.gamma) {
       score[nodes[row]] += share;
+      size[nodes[row]] += Math.abs(share);
+    }
   }
+  // Simulations that cancel out leave 0: what rounding leaves instead would depend on their order.
+  for (let node = 0; node < tree.size; node++) if (Math.abs(score[node]) <= rounding * size[node]) score[node] = 0;
   const q = batch.floats("step");
   nodes.forEach((node, row) => {
     q[row] = real[node] === 1 ? score[node] : verify[row];
