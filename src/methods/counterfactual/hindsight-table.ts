@@ -76,12 +76,15 @@ export function hindsightTable(
     const a = actions.add(keyOf(rows.action[row], "action"));
     const z = bins.add(binOf(returns[row], bin_width));
     const xa = stateActions.add(x * pairBase + a);
-    keys.set([x, xa, stateBins.add(x * pairBase + z), all.add(xa * pairBase + z)], 4 * row);
+    keys[4 * row] = x;
+    keys[4 * row + 1] = xa;
+    keys[4 * row + 2] = stateBins.add(x * pairBase + z);
+    keys[4 * row + 3] = all.add(xa * pairBase + z);
   });
   visit((row, rollout) => {
-    const [x, xa, xz, xaz] = keys.subarray(4 * row, 4 * row + 4);
-    const pi = rows.probability(row, rollout) ?? stateActions.counts[xa] / states.counts[x];
-    const h = (all.counts[xaz] + prior * pi) / (stateBins.counts[xz] + prior);
+    const at = 4 * row;
+    const pi = rows.probability(row, rollout) ?? stateActions.counts[keys[at + 1]] / states.counts[keys[at]];
+    const h = (all.counts[keys[at + 3]] + prior * pi) / (stateBins.counts[keys[at + 2]] + prior);
     out[row] = pi / h;
   });
 }
