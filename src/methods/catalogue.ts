@@ -32,6 +32,7 @@ export { likelihoodRewards } from "./likelihood/likelihood-rewards.ts";
 export { rlpr } from "./likelihood/rlpr.ts";
 export { sar } from "./likelihood/sar.ts";
 export { policyLosses } from "./loss/policy-losses.ts";
+export { starc } from "./mechanism/starc.ts";
 export { comam } from "./multi-agent/comam.ts";
 export { drMas } from "./multi-agent/dr-mas.ts";
 export { mGrpo } from "./multi-agent/m-grpo.ts";

@@ -81,6 +81,15 @@ function nameless(rollout: string, column: string): InputError {
   });
 }
 
+/** What a reward channel may hold, in words. */
+export const rewardForm = "a number, a list of numbers or null";
+
+/** Whether a reward channel may hold this: a number, null, or a list of finite numbers (a scorer with several outputs). */
+export function isReward(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((x) => Number.isFinite(x));
+  return value === null || typeof value === "number";
+}
+
 /** Checks one cell of a column; `row` is its row in the rollout, -1 for a column of the rollout itself. */
 export function checkCell(rollout: string, path: string, value: unknown, row: number): void {
   const at = row < 0 ? "" : ` (row ${row})`;
@@ -235,8 +244,7 @@ export function checkRollout(value: unknown): RolloutObject {
       if (!isObject(cell)) throw wrong(id, key, "an object", cell);
       for (const name in cell) {
         const x = cell[name];
-        if (key === "rewards" && x !== null && typeof x !== "number")
-          throw wrong(id, `rewards.${name}`, "a number or null", x);
+        if (key === "rewards" && !isReward(x)) throw wrong(id, `rewards.${name}`, rewardForm, x);
         if (name === "") throw nameless(id, `${key}.`);
         checkCell(id, pathOf(key, name), x, -1);
       }

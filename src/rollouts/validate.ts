@@ -1,7 +1,7 @@
 import type { Batch } from "./batch.ts";
 import { type Column, firstNonFinite, type NumericArray, rolloutOfRow } from "./column.ts";
 import { describe, InputError } from "./errors.ts";
-import { checkCell, checkEnds, checkPointers, numericPaths, storageOf } from "./schema.ts";
+import { checkCell, checkEnds, checkPointers, isReward, numericPaths, rewardForm, storageOf } from "./schema.ts";
 
 /** Faults by number of the rollout; the first of each. */
 type Faults = Map<number, InputError>;
@@ -68,8 +68,8 @@ function checkOne(id: string, path: string, cell: unknown, row: number): void {
   if (path === "meta" && (cell === null || typeof cell !== "object" || Array.isArray(cell))) {
     throw new InputError("wrong value", { ...at, expected: "an object" });
   }
-  if (path.startsWith("rewards.") && cell !== null && typeof cell !== "number") {
-    throw new InputError("wrong value", { ...at, expected: "a number or null" });
+  if (path.startsWith("rewards.") && !isReward(cell)) {
+    throw new InputError("wrong value", { ...at, expected: rewardForm });
   }
   checkCell(id, path, cell, row);
 }

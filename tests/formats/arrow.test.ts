@@ -386,7 +386,7 @@ describe("what does not conform names file, column and rollout", () => {
     [
       "a reward that is text",
       [ids, ["rewards.x", fl.utf8(), ["1", "2"]]],
-      /rollout "a", column rewards\.x: .*expected a number or null, got "1"/,
+      /rollout "a", column rewards\.x: .*a list of numbers or null, got "1"/,
     ],
     [
       "two columns for one path",
