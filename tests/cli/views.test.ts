@@ -11,8 +11,9 @@ import { inspection } from "../../src/cli/render/inspection.ts";
 import { methodPage, paramSchemas, rangeText } from "../../src/cli/render/method-page.ts";
 import { rolloutLines } from "../../src/cli/render/rollout.ts";
 import { createStyle } from "../../src/cli/render/style.ts";
+import { textWidth } from "../../src/cli/render/text.ts";
 import { callText } from "../../src/cli/render/transcript.ts";
-import { findMethod } from "../../src/methods/registry.ts";
+import { findMethod, methods } from "../../src/methods/registry.ts";
 import { batchFromObjects } from "../../src/rollouts/index.ts";
 
 const style = createStyle(0);
@@ -345,10 +346,10 @@ test("calls stand on one line", () => {
   expect(callText({ name: "f", arguments: "raw" })).toBe('f("raw")');
 });
 
-const methods = ["grpo", "gigpo", "tempo", "grpo-process"].map((id) => ({ method: findMethod(id), params: {} }));
+const four = ["grpo", "gigpo", "tempo", "grpo-process"].map((id) => ({ method: findMethod(id), params: {} }));
 
 test("a comparison: what is compared, how much it agrees, where it does not", () => {
-  const comparison = compareMethods(batch, methods.slice(1), { columns: ["tokens.advantage"] });
+  const comparison = compareMethods(batch, four.slice(1), { columns: ["tokens.advantage"] });
   expect(shown(comparisonLines(batch, comparison, 3, wide))).toMatchInlineSnapshot(`
     "
      Credit compared on 8 policy tokens of 4 rollouts; 2 without a number left out
@@ -402,7 +403,7 @@ test("a comparison with more series than bars fit says praise and blame in words
 });
 
 test("JSON of a comparison and of an inspection holds what is shown", () => {
-  const comparison = compareMethods(batch, methods, {});
+  const comparison = compareMethods(batch, four, {});
   expect(JSON.parse(JSON.stringify(comparisonJson(batch, comparison, 1)))).toMatchObject({
     rollouts: 4,
     level: "tokens",
@@ -448,11 +449,21 @@ test("the catalogue is a table; the page of a method says what it needs, gives a
   for (const line of page.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
 });
 
+test("every method of the catalogue has a line and a page that fit a terminal", () => {
+  const all = [...methods.values()];
+  const lines = catalogueLines(all, all.length, wide).map((line) => [line]);
+  const pages = all.map((method) => methodPage(method, [], wide));
+  for (const page of [...lines, ...pages]) {
+    expect(page.filter((line) => textWidth(line) > 80)).toEqual([]);
+    expect(page.filter((line) => /undefined|\[object|NaN/.test(line))).toEqual([]);
+  }
+});
+
 test("every parameter of every page has a sentence and a range", () => {
-  for (const id of ["kl-shaping", "par", "gigpo", "matchtir"]) {
-    for (const [name, schema] of Object.entries(paramSchemas(findMethod(id)))) {
-      expect([id, name, schema.description ?? ""]).not.toContain("");
-      expect(rangeText(schema)).not.toBe("any");
+  for (const method of methods.values()) {
+    for (const [name, schema] of Object.entries(paramSchemas(method))) {
+      expect([method.id, name, schema.description ?? ""]).not.toContain("");
+      expect([method.id, name, rangeText(schema)]).not.toContain("any");
     }
   }
   expect(rangeText({ type: "number", minimum: 0, exclusiveMaximum: 1 })).toBe("≥ 0, < 1");

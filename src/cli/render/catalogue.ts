@@ -1,14 +1,20 @@
+import { z } from "zod";
 import { type FileFeed, needed } from "../../analysis/feed.ts";
-import { methodParams } from "../../methods/assign.ts";
 import type { Method } from "../../methods/method.ts";
 import { plural } from "../options.ts";
 import { type Cell, tableLines } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { pad, wrap } from "./text.ts";
 
+/** The parameters that have a default. */
+function defaults(method: Method): Record<string, unknown> {
+  const read = Object.entries(method.params.shape).map(([name, type]) => [name, z.safeParse(type, undefined)] as const);
+  return Object.fromEntries(read.flatMap(([name, parsed]) => (parsed.success ? [[name, parsed.data]] : [])));
+}
+
 /** What one call has to hold, with the default parameters; `null` for cards without a credit rule. */
 export function scopeOf(method: Method): string | null {
-  return method.assign === undefined ? null : method.scope(methodParams(method));
+  return method.assign === undefined ? null : method.scope(defaults(method));
 }
 
 export const yearOf = (method: Method) => method.facts.paper.date.slice(0, 4);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Method, Scope } from "../../methods/method.ts";
 import { parseRead } from "../../methods/reads.ts";
 import { scopeOf } from "./catalogue.ts";
-import { type Cell, tableLines } from "./table.ts";
+import { type Cell, type TableColumn, tableLines } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { wrap } from "./text.ts";
 
@@ -103,59 +103,62 @@ function presetText(preset: Readonly<Record<string, unknown>>): string {
   return parts.length === 0 ? "the defaults" : parts.join(", ");
 }
 
+const twoColumns = [
+  { title: "", wraps: true, shrinkTo: 16 },
+  { title: "", wraps: true, shrinkTo: 24 },
+];
+
+const paramColumns = [
+  { title: "name" },
+  { title: "default", shrinkTo: 8 },
+  { title: "range", shrinkTo: 12, wraps: true },
+  { title: "", shrinkTo: 20, wraps: true },
+];
+
+/** The default of a parameter, or that there is none. */
+function defaultText(method: Method, name: string, schema: ParamSchema): string {
+  if ("default" in schema) return valueText(schema.default);
+  return z.safeParse(method.params.shape[name], undefined).success ? "–" : "required";
+}
+
 /** The page of a method. `example` are commands that work when pasted. */
 export function methodPage(method: Method, example: readonly string[], terminal: Terminal): string[] {
   const { style } = terminal;
   const width = Math.min(terminal.width, 100);
-  const table = { style, width, indent: 3 };
+  const accented = (text: string): Cell => ({ text, set: style.accent });
+  const dim = (text: string): Cell => ({ text, set: style.dim });
+  const table = (columns: readonly TableColumn[], rows: readonly (readonly (Cell | string)[])[]) =>
+    rows.length === 0 ? [] : tableLines(columns, rows, { style, width, indent: 3 });
   const section = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? [] : ["", ` ${style.bold(title)}`, ...lines];
-  const accented = (text: string): Cell => ({ text, set: style.accent });
-  const plainColumns = [{ title: "" }, { title: "", wraps: true, shrinkTo: 24 }];
-  const params = Object.entries(paramSchemas(method)).map(([name, schema]): (Cell | string)[] => [
+  const equation = (text: string) => wrap(text, width - 5).map((line, k) => `${k === 0 ? "   " : "     "}${line}`);
+  const paramRow = ([name, schema]: [string, ParamSchema]) => [
     accented(name),
-    "default" in schema ? valueText(schema.default) : "–",
-    { text: rangeText(schema), set: style.dim },
+    defaultText(method, name, schema),
+    dim(rangeText(schema)),
     schema.description ?? "",
-  ]);
-  const paramColumns = [
-    { title: "name" },
-    { title: "default", shrinkTo: 7 },
-    { title: "range", shrinkTo: 12, wraps: true },
-    { title: "", shrinkTo: 28, wraps: true },
   ];
+  const factRows = facts(method).map(([name, text]) => [dim(name), text]);
+  const reads = readRows(method).map(([path, need]) => [accented(path), dim(need)]);
+  const writes = wrap(method.writes.join(", "), width - 3).map((line) => `   ${style.accent(line)}`);
+  const params = Object.entries(paramSchemas(method)).map(paramRow);
   const presets = Object.entries(method.presets ?? {}).map(([name, preset]) => [accented(name), presetText(preset)]);
+  const title = wrap(method.title, width - method.id.length - 3);
+  const indent = " ".repeat(method.id.length + 3);
   return [
-    ` ${style.accent(method.id)}  ${style.bold(method.title)}`,
+    ...title.map((line, k) => (k === 0 ? ` ${style.accent(method.id)}  ` : indent) + style.bold(line)),
     "",
     ...wrap(method.summary, width - 1).map((line) => ` ${line}`),
     "",
-    ...tableLines(
-      plainColumns,
-      facts(method).map(([name, text]) => [{ text: name, set: style.dim }, text]),
-      {
-        style,
-        width,
-      },
-    ),
+    ...tableLines(twoColumns, factRows, { style, width }),
     ...section(
       "Equations",
-      method.equations.map(({ text }) => `   ${text}`),
+      method.equations.flatMap(({ text }) => equation(text)),
     ),
-    ...section(
-      "Reads",
-      tableLines(
-        plainColumns,
-        readRows(method).map(([path, need]) => [accented(path), { text: need, set: style.dim }]),
-        table,
-      ),
-    ),
-    ...section(
-      "Writes",
-      wrap(method.writes.join(", "), width - 3).map((line) => `   ${style.accent(line)}`),
-    ),
-    ...section("Parameters", params.length === 0 ? [] : tableLines(paramColumns, params, table)),
-    ...section("Presets", tableLines(plainColumns, presets, table)),
+    ...section("Reads", table(twoColumns, reads)),
+    ...section("Writes", method.writes.length === 0 ? [] : writes),
+    ...section("Parameters", table(paramColumns, params)),
+    ...section("Presets", table(twoColumns, presets)),
     ...section(
       "Try it",
       example.map((line) => `   ${line}`),
