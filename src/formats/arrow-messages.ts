@@ -1,5 +1,6 @@
 import { InputError } from "../rollouts/index.ts";
 import { BadMetadata, checkMetadata, type MessageInfo } from "./arrow-metadata.ts";
+import { readAhead } from "./read-ahead.ts";
 
 /** One message of an Arrow stream: continuation mark, metadata and body in one piece of memory of its own. */
 export interface ArrowMessage extends MessageInfo {
@@ -127,17 +128,8 @@ async function* messagesOf(reader: ByteReader, file: string): AsyncGenerator<Arr
  */
 export async function* arrowMessages(chunks: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<ArrowMessage> {
   const reader = new ByteReader(chunks);
-  const messages = messagesOf(reader, file);
   try {
-    let next = messages.next();
-    for (;;) {
-      const { done, value } = await next;
-      if (done) return;
-      const ahead = value.bytes.length <= mostAhead ? messages.next() : null;
-      ahead?.catch(() => {}); // reported in its turn
-      yield value;
-      next = ahead ?? messages.next();
-    }
+    yield* readAhead(messagesOf(reader, file), ({ bytes }) => bytes.length <= mostAhead);
   } finally {
     reader.close();
   }

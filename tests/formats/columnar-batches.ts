@@ -49,7 +49,7 @@ const body = fc.record(
     steps: level({}),
     reference: level({}),
     rewards: fc.dictionary(fc.constantFrom("accuracy", "format"), numberOrNull),
-    signals: fc.dictionary(fc.constantFrom("x", "y", "rollout.z"), fc.option(fc.oneof(json, number))),
+    signals: fc.dictionary(fc.constantFrom("x", "y", "rollout.z"), fc.option(json)),
     messages: fc.array(json, { maxLength: 2 }),
     meta: fc.dictionary(fc.string({ maxLength: 3 }), json),
   },
