@@ -36,6 +36,7 @@ export { sar } from "./likelihood/sar.ts";
 export { policyLosses } from "./loss/policy-losses.ts";
 export { starc } from "./mechanism/starc.ts";
 export { comam } from "./multi-agent/comam.ts";
+export { coopetitionGym } from "./multi-agent/coopetition-gym.ts";
 export { drMas } from "./multi-agent/dr-mas.ts";
 export { mGrpo } from "./multi-agent/m-grpo.ts";
 export { orchestrationTraces } from "./multi-agent/orchestration-traces.ts";
