@@ -11,8 +11,10 @@ import { chunkEnds } from "./decs-chunks.ts";
 
 const params = z.object({
   max_len: z
-    .number("give the response budget in tokens; 16384 in the paper")
+    .number()
     .positive()
+    .nullable()
+    .default(null)
     .describe("response budget in tokens, no less than the longest response (required; 16384 in the paper)"),
   bonus: z.number().positive().default(0.1).describe("what necessary tokens get on top of a reward of 1"),
   redundant_form: z
@@ -73,16 +75,21 @@ function prefixesOf(batch: Batch, rewards: NumericArray): Prefixes {
 
 /** Reward of the redundant tokens of each rollout. */
 function redundantRewards(batch: Batch, rewards: NumericArray, p: Params): Float64Array {
+  const { max_len, bonus } = p;
+  if (max_len === null)
+    throw new InputError("parameter max_len is missing", {
+      expected: "the response budget in tokens; 16384 in the paper",
+    });
   const lengths = policyLengths(batch);
   return Float64Array.from(rewards, (reward, i) => {
-    if (lengths[i] > p.max_len)
+    if (lengths[i] > max_len)
       throw new InputError("the response is longer than max_len", {
         rollout: batch.ids[i],
-        expected: `at most ${p.max_len} policy tokens`,
+        expected: `at most ${max_len} policy tokens`,
         got: `${lengths[i]}`,
       });
-    const used = lengths[i] / p.max_len;
-    return p.redundant_form === "code" ? reward + p.bonus * (1 - used) : reward * (1 - p.bonus * used);
+    const used = lengths[i] / max_len;
+    return p.redundant_form === "code" ? reward + bonus * (1 - used) : reward * (1 - bonus * used);
   });
 }
 
