@@ -165,6 +165,12 @@ export function cellColumn(
   const marksOrNull = missing > 0 ? present : null;
   if (column.offsets !== null) {
     const values = Array.from({ length: rows }, (_, i) => plainRow(column, i));
+    if (options.json) {
+      values.forEach((list, i) => {
+        const texts = (list ?? []) as (string | null)[];
+        if (list !== null) values[i] = parsed(texts, fault, (k) => [i, ` (element ${k})`]);
+      });
+    }
     return { kind: "json", level, values, present: marksOrNull };
   }
   const { cells } = column;
