@@ -158,3 +158,19 @@ export function isSimilarText(a: string, b: string, threshold: number): boolean 
   // One below the bound, as the product may be rounded up; the last word is the ratio itself.
   return reaches(matchedCodePoints(left, right, Math.ceil((threshold * total) / 2) - 1));
 }
+
+/**
+ * Text between an opening mark and the next closing one, the last such passage of a text (read from the left, passages do
+ * not overlap); null when there is none. Linear in the length of the text.
+ */
+export function lastBetween(text: string, open: string, close: string): string | null {
+  let found: string | null = null;
+  for (let from = text.indexOf(open); from >= 0; ) {
+    const start = from + open.length;
+    const end = text.indexOf(close, start);
+    if (end < 0) break;
+    found = text.slice(start, end);
+    from = text.indexOf(open, end + close.length);
+  }
+  return found;
+}

@@ -5,8 +5,8 @@ const answerTag = /<answer>\s*([AB])\s*<\/answer>/gi;
 const rubricTag = /<rubric>\s*(helpful|misleading)\s*<\/rubric>/gi;
 const anyTag = /<\/?(?:analyze|answer|rubric)>/i;
 const answerEnd = "\\s*<answer>\\s*[AB]\\s*</answer>\\s*$";
-const rubricFree = new RegExp(answerEnd, "i");
-const rubricTask = new RegExp(`\\s*<rubric>\\s*(?:helpful|misleading)\\s*</rubric>${answerEnd}`, "i");
+const rubricFree = new RegExp(`^${answerEnd}`, "i");
+const rubricTask = new RegExp(`^\\s*<rubric>\\s*(?:helpful|misleading)\\s*</rubric>${answerEnd}`, "i");
 
 /** The letter in the last answer tag, or the whole text where it is nothing but a letter; null when there is none. */
 export function answerOf(text: string): Letter | null {
@@ -34,5 +34,5 @@ export function isWellFormed(text: string, isRubricTask: boolean): boolean {
   const body = rest.slice(0, close);
   const tail = rest.slice(close + "</analyze>".length);
   if (body.trim() === "" || anyTag.test(body)) return false;
-  return (isRubricTask ? rubricTask : rubricFree).exec(tail)?.index === 0;
+  return (isRubricTask ? rubricTask : rubricFree).test(tail);
 }

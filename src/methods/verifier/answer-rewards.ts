@@ -1,3 +1,4 @@
+import { lastBetween } from "../../operators/text.ts";
 import { cosine } from "../../operators/vectors.ts";
 
 const openThink = "<think>";
@@ -16,13 +17,15 @@ export function isThinkAnswer(text: string): boolean {
 
 /** Content of the last answer tag, without tags the whole text; trimmed. */
 export function answerText(text: string): string {
-  const tagged = [...text.matchAll(/<answer>(.*?)<\/answer>/gs)].at(-1);
-  return (tagged === undefined ? text : tagged[1]).trim();
+  return (lastBetween(text, "<answer>", closeAnswer) ?? text).trim();
 }
 
 /** The answer in lower case, white space runs as one blank, full stops at the end taken off. */
 export function normalAnswer(text: string): string {
-  return answerText(text).toLowerCase().replace(/\s+/g, " ").replace(/\.+$/, "").trim();
+  const flat = answerText(text).toLowerCase().replace(/\s+/g, " ");
+  let end = flat.length;
+  while (flat[end - 1] === ".") end--;
+  return flat.slice(0, end).trim();
 }
 
 const option = /^\(?([a-z])\)?$/;

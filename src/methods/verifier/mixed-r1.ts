@@ -76,7 +76,7 @@ export function chartReward(args: z.input<typeof chartArgs>): number {
   return one(isNearNumber(given.prediction, given.reference, given.tol ?? given.tolerance ?? 0.05));
 }
 
-const iouArgs = z.object({ prediction: z.unknown(), reference: z.unknown(), threshold });
+const iouArgs = z.object({ prediction: z.unknown().optional(), reference: z.unknown().optional(), threshold });
 
 /** Intersection over union of two boxes [x1, y1, x2, y2], or 1 from `threshold` on; anything that is no box gives 0. */
 export function iouReward(args: z.input<typeof iouArgs>): number {
