@@ -102,7 +102,7 @@ export async function methodPage(method, source, file, runCase) {
   if (functions.length > 0) {
     parts.push("## Functions");
     for (const name of functions) {
-      const comment = docComment(source.text, new RegExp(`\\n(export )?function ${name}\\(`));
+      const comment = docComment(source.text, new RegExp(`\\n(export )?(async )?function ${name}\\(`));
       parts.push(`### ${code(name)}`, comment ?? "See the source.");
     }
   }

@@ -1,6 +1,6 @@
 // What the documentation is made of: the registry (from dist/), the vector files, and the doc comments of the sources.
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -18,13 +18,22 @@ export function disputedCases() {
   return new Set([...text.matchAll(/^- `([^`]+)`/gm)].map((match) => match[1]));
 }
 
-/** Source file of every method, by the line that exports it in the catalogue. */
+/** The text of a file of src/methods, followed by the files beside it that it imports. */
+function withSiblings(folder, path, seen = new Set()) {
+  if (seen.has(path)) return "";
+  seen.add(path);
+  const text = readFileSync(join(folder, path), "utf8");
+  const imports = [...text.matchAll(/from "\.\/([^"]+)"/g)].map((match) => join(dirname(path), match[1]));
+  return [text, ...imports.map((one) => withSiblings(folder, one, seen))].join("\n");
+}
+
+/** Source of every method, by the line that exports it in the catalogue. */
 export function methodFiles() {
   const folder = join(root, "src/methods");
   const lines = readFileSync(join(folder, "catalogue.ts"), "utf8").matchAll(/export \{ (\w+) \} from "\.\/([^"]+)"/g);
   const files = new Map();
   for (const [, , path] of lines) {
-    const text = readFileSync(join(folder, path), "utf8");
+    const text = withSiblings(folder, path);
     const id = text.match(/defineMethod\(\{\s*id: "([^"]+)"/)?.[1];
     if (id === undefined) throw new Error(`${path} declares no method`);
     files.set(id, { path: `src/methods/${path}`, text });
