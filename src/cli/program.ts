@@ -8,6 +8,7 @@ import { register as registerImport } from "./import.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerMethods } from "./methods.ts";
 import { interruptCode } from "./signals.ts";
+import { register as registerTrace } from "./trace.ts";
 import { register as registerVectors } from "./vectors.ts";
 
 const examples = `
@@ -41,6 +42,7 @@ function commandLine(version: string): Command {
     registerMethods,
     registerImport,
     registerExport,
+    registerTrace,
     registerVectors,
   ];
   for (const register of commands) register(program);

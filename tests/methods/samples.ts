@@ -140,7 +140,7 @@ export function withObservations(
     for (let k = 0; k < n; k++) inserted.add(at++);
     at++;
   });
-  const moved = structuredClone({ ...rollout, tokens: next });
+  const moved: RolloutObject = structuredClone({ ...rollout, tokens: next });
   for (const key of ["turns", "steps"]) {
     const table = moved[key] as Table | undefined;
     // An end is the offset after its last token, so it moves by what was put in before that token.
