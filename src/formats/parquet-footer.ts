@@ -27,6 +27,7 @@ export interface Chunk {
   entries: number;
   uncompressed: number;
   compressed: number;
+  codec: number;
 }
 
 export interface RowGroup {
@@ -67,14 +68,14 @@ function schemaOf(fields: readonly Field[]): Thrift[] {
   return [root, ...elements].map((struct) => ({ struct }));
 }
 
-function chunkOf({ name, type, list }: Field, chunk: Chunk, codec: number): Thrift {
+function chunkOf({ name, type, list }: Field, chunk: Chunk): Thrift {
   const used = chunk.dictionary ? [encodings.plain, encodings.runs, encodings.dictionary] : [0, encodings.runs];
   const path = list ? [name, "list", "element"] : [name];
   const metadata: ThriftFields = [
     [1, { i32: physical[type] }],
     [2, { list: used.map((i32) => ({ i32 })) }],
     [3, { list: path.map((text) => ({ text })) }],
-    [4, { i32: codec }],
+    [4, { i32: chunk.codec }],
     [5, { i64: chunk.entries }],
     [6, { i64: chunk.uncompressed }],
     [7, { i64: chunk.compressed }],
@@ -89,11 +90,11 @@ function chunkOf({ name, type, list }: Field, chunk: Chunk, codec: number): Thri
   };
 }
 
-function groupOf(group: RowGroup, fields: readonly Field[], codec: number): Thrift {
+function groupOf(group: RowGroup, fields: readonly Field[]): Thrift {
   const chunks = fields.map((field) => [field, group.chunks.get(field.name) as Chunk] as const);
   return {
     struct: [
-      [1, { list: chunks.map(([field, chunk]) => chunkOf(field, chunk, codec)) }],
+      [1, { list: chunks.map(([field, chunk]) => chunkOf(field, chunk)) }],
       [2, { i64: chunks.reduce((sum, [, chunk]) => sum + chunk.uncompressed, 0) }],
       [3, { i64: group.rows }],
     ],
@@ -105,7 +106,6 @@ export function footerBytes(
   fields: readonly Field[],
   groups: readonly RowGroup[],
   metadata: ReadonlyMap<string, string>,
-  codec: number,
 ): Uint8Array {
   const pairs = Array.from(metadata, ([key, value]): Thrift => {
     return {
@@ -119,7 +119,7 @@ export function footerBytes(
     [1, { i32: 2 }],
     [2, { list: schemaOf(fields) }],
     [3, { i64: groups.reduce((sum, { rows }) => sum + rows, 0) }],
-    [4, { list: groups.map((group) => groupOf(group, fields, codec)) }],
+    [4, { list: groups.map((group) => groupOf(group, fields)) }],
     [5, { list: pairs }],
     [6, { text: "apportion" }],
   ]);

@@ -15,7 +15,7 @@ import {
   footerBytes,
   type RowGroup,
 } from "./parquet-footer.ts";
-import { levelsOf, valuesOf } from "./parquet-pages.ts";
+import { type Levels, levelsOf, type PageValues, valuesOf } from "./parquet-pages.ts";
 import type { Compression } from "./types.ts";
 
 /** Bytes of columns in one row group: readers hold some of them at once. */
@@ -24,7 +24,7 @@ const groupBytes = 32 * 2 ** 20;
 const mostPage = 2 ** 31 - 1;
 
 export interface ParquetWriteOptions {
-  /** How the values of pages are compressed (default none). */
+  /** How the values of pages are compressed. By default text is, with zstd, and numbers are not: they hardly shrink. */
   compression?: Compression;
   /** gzip 1 to 9 (default 6), zstd 1 to 19 (default 3). */
   level?: number;
@@ -33,6 +33,9 @@ export interface ParquetWriteOptions {
 }
 
 type Compress = (bytes: Uint8Array) => Promise<Uint8Array>;
+
+/** Bytes that are not worth compressing. */
+const smallBytes = 64;
 
 async function compressOf(compression: Compression, level?: number): Promise<Compress | null> {
   if (compression === "none") return null;
@@ -45,30 +48,94 @@ async function compressOf(compression: Compression, level?: number): Promise<Com
   return async (bytes) => compress(bytes, level ?? 3);
 }
 
+/** How the columns of a file are compressed. */
+interface Packing {
+  codec: number;
+  compress: Compress | null;
+}
+
+const plain: Packing = { codec: codecs.none, compress: null };
+
+/** Packing of text and of numbers. */
+async function packingOf({ compression, level }: ParquetWriteOptions): Promise<{ text: Packing; numbers: Packing }> {
+  if (compression !== undefined) {
+    const packing = { codec: codecs[compression], compress: await compressOf(compression, level) };
+    return { text: packing, numbers: packing };
+  }
+  // Nobody asked for it: where the library has no build, text stays as it is.
+  const compress = await compressOf("zstd", level).catch((error: unknown) => {
+    if (level !== undefined) throw error;
+    return null;
+  });
+  return { text: compress === null ? plain : { codec: codecs.zstd, compress }, numbers: plain };
+}
+
+/** A page as it goes out, and how many bytes it would be without compression. */
+interface PageParts {
+  parts: readonly Uint8Array[];
+  uncompressed: number;
+}
+
+async function dictionaryPage({ dictionary }: PageValues, { compress }: Packing): Promise<PageParts | null> {
+  if (dictionary === null) return null;
+  const { bytes, entries } = dictionary;
+  const packed = compress === null ? bytes : await compress(bytes);
+  const head = dictionaryPageHead(entries, bytes.length, packed.length);
+  return { parts: [Buffer.concat([head, packed])], uncompressed: head.length + bytes.length };
+}
+
+async function dataPage(
+  field: Field,
+  levels: Levels,
+  { bytes, dictionary }: PageValues,
+  rows: number,
+  { compress }: Packing,
+): Promise<PageParts> {
+  const repetition = field.list ? levels.repetition : new Uint8Array(0);
+  const { definition, entries, nulls } = levels;
+  const front = repetition.length + definition.length;
+  if (front + bytes.length > mostPage) {
+    const hint = "write JSONL";
+    throw new InputError("a column of one rollout is too large for Parquet", { column: field.name, hint });
+  }
+  const shrunk = compress === null || bytes.length < smallBytes ? bytes : await compress(bytes);
+  const packed = shrunk.length < bytes.length ? shrunk : bytes;
+  const head = dataPageHead({
+    entries,
+    nulls,
+    rows,
+    encoding: dictionary === null ? encodings.plain : encodings.dictionary,
+    repetition: repetition.length,
+    definition: definition.length,
+    uncompressed: front + bytes.length,
+    compressed: front + packed.length,
+    packed: packed !== bytes,
+  });
+  const parts = [Buffer.concat([head, repetition, definition]), packed];
+  return { parts, uncompressed: head.length + front + bytes.length };
+}
+
 const magic = Buffer.from("PAR1");
 
 /**
  * Writes batches as a Parquet file, one row per rollout, named as `columnar-names.ts` says: flat columns and lists of them,
- * plain values in pages of version 2, a row group per 32 MB. Numbers go out from where they are where no null is among them.
+ * values as they are in pages of version 2, a row group per 32 MB. Numbers go out from where they are where no null is among them.
  * Columns may join after the first batch.
  */
 export class ParquetWriter {
   readonly #path: string;
   readonly #name: string;
-  readonly #compression: Compression;
-  readonly #compress: Promise<Compress | null>;
+  readonly #packing: Promise<{ text: Packing; numbers: Packing }>;
   readonly #layout = new Layout({ grows: true });
   readonly #groups: RowGroup[] = [];
   #handle: fs.FileHandle | null = null;
   #at = 0;
 
   constructor(path: string, options: ParquetWriteOptions = {}) {
-    const { compression = "none", level, name = path } = options;
     this.#path = path;
-    this.#name = name;
-    this.#compression = compression;
-    this.#compress = compressOf(compression, level);
-    this.#compress.catch(() => {}); // reported by the first write
+    this.#name = options.name ?? path;
+    this.#packing = packingOf(options);
+    this.#packing.catch(() => {}); // reported by the first write
   }
 
   /**
@@ -88,7 +155,7 @@ export class ParquetWriter {
         if (!chunks.has(field.name)) chunks.set(field.name, await this.#chunk(field, null, rows));
       }
     }
-    const footer = footerBytes(fields, this.#groups, metadata, codecs[this.#compression]);
+    const footer = footerBytes(fields, this.#groups, metadata);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(footer.length);
     await this.#put(Buffer.concat([footer, length, magic]));
@@ -114,59 +181,41 @@ export class ParquetWriter {
 
   /** One column of one row group: a dictionary page where there is one, and one data page. */
   async #chunk(field: Field, column: FileColumn | null, rows: number): Promise<Chunk> {
+    const isText = field.type === "text" || field.type === "json";
+    const packing = (await this.#packing)[isText ? "text" : "numbers"];
     const levels = levelsOf(column, rows);
-    const repetition = field.list ? levels.repetition : new Uint8Array(0);
-    const { definition, entries, nulls } = levels;
-    const { bytes, dictionary } = valuesOf(column, field.type, rows, levels);
-    const compress = await this.#compress;
-    const start = this.#at || magic.length;
-    let uncompressed = 0;
-    if (dictionary !== null) {
-      const packed = compress === null ? dictionary.bytes : await compress(dictionary.bytes);
-      const head = dictionaryPageHead(dictionary.entries, dictionary.bytes.length, packed.length);
-      await this.#put(Buffer.concat([head, packed]));
-      uncompressed += head.length + dictionary.bytes.length;
-    }
-    const dataStart = this.#at || magic.length;
-    const packed = compress === null || bytes.length === 0 ? bytes : await compress(bytes);
-    const front = repetition.length + definition.length;
-    if (front + bytes.length > mostPage) {
-      throw new InputError("a column of one rollout is too large for Parquet", {
-        column: field.name,
-        hint: "write JSONL",
-      });
-    }
-    const head = dataPageHead({
-      entries,
-      nulls,
-      rows,
-      encoding: dictionary === null ? encodings.plain : encodings.dictionary,
-      repetition: repetition.length,
-      definition: definition.length,
-      uncompressed: front + bytes.length,
-      compressed: front + packed.length,
-      packed: packed !== bytes,
-    });
-    await this.#put(Buffer.concat([head, repetition, definition]));
-    await this.#put(packed);
-    uncompressed += head.length + front + bytes.length;
+    const values = valuesOf(column, field.type, rows, levels);
+    await this.#open();
+    const start = this.#at;
+    const dictionary = await dictionaryPage(values, packing);
+    for (const part of dictionary?.parts ?? []) await this.#put(part);
+    const dataStart = this.#at;
+    const data = await dataPage(field, levels, values, rows, packing);
+    for (const part of data.parts) await this.#put(part);
     return {
       start,
       dataStart,
       dictionary: dictionary !== null,
-      entries,
-      uncompressed,
+      entries: levels.entries,
+      uncompressed: (dictionary?.uncompressed ?? 0) + data.uncompressed,
       compressed: this.#at - start,
+      codec: packing.codec,
     };
   }
 
+  async #open(): Promise<fs.FileHandle> {
+    if (this.#handle !== null) return this.#handle;
+    const failed = (error: unknown) => Promise.reject(fileError(error, this.#name));
+    const handle = await fs.open(this.#path, "w").catch(failed);
+    this.#handle = handle;
+    await this.#put(magic);
+    return handle;
+  }
+
   async #put(bytes: Uint8Array): Promise<void> {
+    const handle = await this.#open();
     try {
-      if (this.#handle === null) {
-        this.#handle = await fs.open(this.#path, "w");
-        this.#at += (await this.#handle.write(magic)).bytesWritten;
-      }
-      for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
+      for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
       this.#at += bytes.length;
     } catch (error) {
       throw fileError(error, this.#name);

@@ -211,6 +211,7 @@ describe("streams of other programs", () => {
       },
     ]);
     expect(batch.column("rollout.reward").kind).toBe("number");
+    expect(batch.validity("rewards.accuracy")).toEqual(Uint8Array.of(1, 0));
     expect((batch.column("rollout.reward").values as Float32Array).constructor).toBe(Float32Array);
     expect((batch.column("tokens.id").values as Int32Array).constructor).toBe(Int32Array);
   });

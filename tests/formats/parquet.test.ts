@@ -63,7 +63,7 @@ async function failure(options?: ParquetReadOptions): Promise<InputError> {
 }
 
 describe("what is written comes back", () => {
-  test.each(["none", "gzip", "zstd"] as const)("as it was, compressed with %s", async (compression) => {
+  test.each([undefined, "none", "gzip", "zstd"] as const)("as it was, compressed with %s", async (compression) => {
     const property = fc.asyncProperty(batches, async (batch) => {
       await write([batch], { compression });
       const [back, ...more] = await readAll();
