@@ -1,7 +1,7 @@
 import { magnitude } from "./numbers.ts";
 import { tableLines } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { truncate } from "./text.ts";
+import { truncate, wrap } from "./text.ts";
 
 /** One event of a trace as it is drawn. */
 export interface DrawnEvent {
@@ -117,6 +117,12 @@ export function traceLines(report: TraceReport, terminal: Terminal): string[] {
       width,
     }),
   );
-  if (report.reward !== null) lines.push("", ` ${style.accent("reward")}  ${rewardLine(report.reward)}`);
+  if (report.reward !== null) {
+    lines.push(
+      "",
+      ` ${style.accent("reward")}`,
+      ...wrap(rewardLine(report.reward), width - 3).map((line) => `   ${line}`),
+    );
+  }
   return lines;
 }
