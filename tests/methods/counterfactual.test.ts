@@ -89,6 +89,7 @@ test("of one level with leave-one-out, normalised, is the plain z-score", () => 
 
 test("a missing critic, a node under two parents and wrong arguments are refused", () => {
   const one = [{ id: "a", reward: 1, turns: { node: ["x"] } }];
+  expect(() => credit("counterfactual", [{ id: "a", reward: 1 }], {}, "turns.advantage")).toThrow(/turns\.node/);
   expect(() => credit("counterfactual", one, { signal: "value" }, "turns.advantage")).toThrow(/turns\.q/);
   const shared = [
     ["a", "x"],

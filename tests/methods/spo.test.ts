@@ -125,6 +125,12 @@ test("one path differs from nothing: its edges are dropped, whatever the reward"
   expect(credit("spo", one, { mode: "tree" }, "tokens.advantage")).toEqual([0, 0, 0]);
 });
 
+test("a tree without tokens gets columns of steps only", () => {
+  const rollouts = [1, 0].map((reward, i) => ({ id: `${i}`, group: "g", reward, steps: { node: [`${i}`] } }));
+  expect(credit("spo", rollouts, { mode: "tree" }, "steps.advantage")).toEqual([0.5, -0.5]);
+  expect(() => credit("spo", rollouts, {}, "steps.advantage")).toThrow(/no tokens/);
+});
+
 test("what is missing is named", () => {
   const chain = { id: "a", reward: 1, tokens: { old_logprob: [-1] } };
   expect(() => credit("spo", [chain], {}, "tokens.weight")).toThrow(/tokens\.mc_value/);

@@ -78,6 +78,7 @@ function scale(advantage: Float64Array, pools: Pools, varEps: number): void {
  * siblings; then scaled over them. A message without siblings gets 0. An edge that c rollouts share has weight 1/c.
  */
 function assign(batch: Batch, p: Params): Batch {
+  batch.column("turns.node");
   const tree = nodeTree(batch, "turns.node");
   const nodes = nodesOfRows(tree, batch.offsets("turn"));
   const below = meanOverLeaves(tree, knownOutcomes(batch));

@@ -118,6 +118,7 @@ function hicra(batch: Batch, p: Params): Batch {
 }
 
 function carl(batch: Batch): Batch {
+  batch.column("turns.node");
   const tree = nodeTree(batch, "turns.node");
   const { parent, count } = tree;
   const mean = meanOverChildren(tree, batch.numbers("rollout.reward"));

@@ -25,8 +25,10 @@ function childSpreads(tree: PrefixTree, outcome: ArrayLike<number>, value: Float
 /**
  * V(leaf) = outcome, V(node) = plain mean over its children, A(child) = V(child) − V(parent).
  * @param eps `null` = as it is; a number: divided by the spread of the siblings' values plus eps.
+ * @throws InputError when no rollout has \`steps.node\`, an id is missing, or a node stands under two parents.
  */
 export function segmentTree(batch: Batch, outcome: ArrayLike<number>, eps: number | null): SegmentCredit {
+  batch.column("steps.node");
   const tree = nodeTree(batch, "steps.node");
   const mean = meanOverChildren(tree, outcome);
   const spread = eps === null ? null : childSpreads(tree, outcome, mean).map((s) => s + eps);

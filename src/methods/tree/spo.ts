@@ -109,8 +109,10 @@ function chain(batch: Batch, p: Params): Credit {
 
 /** Edges of a sampled tree: V(child) − V(parent), each one sample however many rollouts share it; edges of 0 are dropped. */
 function tree(batch: Batch, p: Params): Credit {
-  tokenSpans(batch, "step");
   const { value, advantage, share } = segmentTree(batch, knownOutcomes(batch), p.tree_norm === "std" ? p.eps : null);
+  const columns = { "steps.value": value, "steps.advantage": advantage };
+  if (!batch.hasLevel("token")) return { advantage: new Float64Array(0), weight: new Float64Array(0), columns };
+  tokenSpans(batch, "step");
   const of = trained(batch, uncertainTokens(batch, p), p);
   const weight = rowsToTokens(batch, "step", share);
   const tokens = rowsToTokens(batch, "step", advantage);
@@ -119,12 +121,13 @@ function tree(batch: Batch, p: Params): Credit {
     weight[t] = 0;
     tokens[t] = 0;
   }
-  return { advantage: tokens, weight, columns: { "steps.value": value, "steps.advantage": advantage } };
+  return { advantage: tokens, weight, columns };
 }
 
 function estimate(batch: Batch, p: Params): Credit {
+  if (p.mode === "tree") return tree(batch, p);
   requireTokens(batch);
-  return p.mode === "chain" ? chain(batch, p) : tree(batch, p);
+  return chain(batch, p);
 }
 
 /** Weighted moments over the tokens with weight above 0; `count` is the sum of the weights. */
@@ -165,6 +168,7 @@ function whiten({ advantage, weight }: Credit, { count, mean, squares, flat }: R
  */
 function assign(batch: Batch, p: Params, given?: RunMoments): Batch {
   const credit = estimate(batch, p);
+  if (!batch.hasLevel("token")) return batch.with(credit.columns);
   if (p.whiten_advantage) whiten(credit, given ?? weightedMoments(credit), p.var_eps);
   return batch.with({ ...credit.columns, "tokens.advantage": credit.advantage, "tokens.weight": credit.weight });
 }
@@ -210,7 +214,6 @@ export const spo = defineMethod({
   params,
   reads: [
     "rollout.reward",
-    "tokens",
     "tokens.old_logprob | tokens.logprob if mode",
     "tokens.mc_value if mode",
     "steps.node if mode",

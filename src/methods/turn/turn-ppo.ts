@@ -66,20 +66,20 @@ function tokensOfTurns(batch: Batch): TurnTokens {
 /** V of every turn: `turns.value` where a rollout has it, else the value of one of its policy tokens. */
 function turnValues(batch: Batch, p: Params): Float64Array {
   const biLevel = p.mode === "bi_level";
+  const path = biLevel ? "tokens.value" : "turns.value or tokens.value";
+  const known = batch.has("tokens.value") || (!biLevel && batch.has("turns.value"));
+  if (!known && batch.size > 0) throw batch.missing(path, 0);
   const out = new Float64Array(batch.count("turn"));
   if (!biLevel) out.set(batch.numbers("turns.value", { absent: 0 }));
   const offsets = batch.offsets("turn");
   const lacking = (i: number) => offsets[i + 1] > offsets[i] && (biLevel || !batch.hasIn("turns.value", i));
   const from = Array.from({ length: batch.size }, (_, i) => i).filter(lacking);
   if (from.length === 0) return out;
-  if (!batch.has("tokens.value"))
-    throw batch.missing(biLevel ? "tokens.value" : "turns.value or tokens.value", from[0]);
   const values = policyNumbers(batch, "tokens.value", 0);
   const { first, last } = tokensOfTurns(batch);
   const at = p.value_at === "start" && !biLevel ? first : last;
   for (const i of from) {
-    if (!batch.hasIn("tokens.value", i))
-      throw batch.missing(biLevel ? "tokens.value" : "turns.value or tokens.value", i);
+    if (!batch.hasIn("tokens.value", i)) throw batch.missing(path, i);
     for (let turn = offsets[i]; turn < offsets[i + 1]; turn++) {
       if (at[turn] < 0)
         throw batch.wrongValue("turns.end", turn, "a turn with a policy token to read a value at", "none");
