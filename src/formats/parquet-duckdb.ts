@@ -4,7 +4,7 @@ import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { InputError } from "../rollouts/index.ts";
 import { formatKey, jsonColumnsKey } from "./columnar-names.ts";
 import type { FileTable } from "./columnar-table.ts";
-import { fileSql, metadataSql, readColumns } from "./parquet-query.ts";
+import { countSql, fileSql, metadataSql, readColumns } from "./parquet-query.ts";
 import { columnsOfChunk } from "./parquet-vectors.ts";
 
 /** Each thread holds a row group: more of them are not faster than what comes after. */
@@ -27,7 +27,20 @@ async function metadataOf(connection: DuckDBConnection, path: string): Promise<M
   return new Map(reader.getRows() as [string, string][]);
 }
 
-async function* chunksOf(connection: DuckDBConnection, path: string, signal?: AbortSignal): AsyncGenerator<FileTable> {
+interface Progress {
+  signal?: AbortSignal;
+  /** Told which part of the rows has been read, from 0 to 1. */
+  onPart?: (part: number) => void;
+}
+
+async function* chunksOf(
+  connection: DuckDBConnection,
+  path: string,
+  { signal, onPart }: Progress,
+): AsyncGenerator<FileTable> {
+  const counted = await connection.runAndReadAll(countSql(path));
+  const total = Number(counted.getRows()[0][0]);
+  let rows = 0;
   const metadata = await metadataOf(connection, path);
   const source = fileSql(path);
   const empty = await connection.run(`SELECT * FROM ${source} LIMIT 0`);
@@ -37,6 +50,8 @@ async function* chunksOf(connection: DuckDBConnection, path: string, signal?: Ab
     const chunk = await result.fetchChunk();
     signal?.throwIfAborted();
     if (chunk === null || chunk.rowCount === 0) return;
+    rows += chunk.rowCount;
+    onPart?.(rows / total);
     yield { rows: chunk.rowCount, columns: columnsOfChunk(chunk, columns), metadata };
   }
 }
@@ -46,7 +61,7 @@ async function* chunksOf(connection: DuckDBConnection, path: string, signal?: Ab
  * @param file how messages call it.
  * @throws InputError when it is damaged or no Parquet.
  */
-export async function* tablesByDuckDB(path: string, file: string, signal?: AbortSignal): AsyncGenerator<FileTable> {
+export async function* tablesByDuckDB(path: string, file: string, progress: Progress = {}): AsyncGenerator<FileTable> {
   let instance: DuckDBInstance | null = null;
   let connection: DuckDBConnection | null = null;
   try {
@@ -56,7 +71,7 @@ export async function* tablesByDuckDB(path: string, file: string, signal?: Abort
       autoload_known_extensions: "false",
     });
     connection = await instance.connect();
-    yield* chunksOf(connection, resolve(path), signal);
+    yield* chunksOf(connection, resolve(path), progress);
   } catch (error) {
     throw unreadable(error, file);
   } finally {

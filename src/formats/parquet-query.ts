@@ -90,15 +90,23 @@ export function readColumns(names: readonly string[], types: readonly DuckDBType
   return names.flatMap((name, k) => columnsOf(name, quoted(name), types[k]));
 }
 
-/** The table function that reads one file; characters that would make its name a pattern are taken as they are. */
+/** The name of a file in SQL; characters that would make it a pattern are taken as they are. */
+function fileName(path: string): string {
+  return `'${path.replace(/[[*?]/g, "[$&]").replaceAll("'", "''")}'`;
+}
+
+/** The table function that reads one file. */
 export function fileSql(path: string): string {
-  const literal = path.replace(/[[*?]/g, "[$&]").replaceAll("'", "''");
-  return `read_parquet('${literal}', binary_as_string = true, hive_partitioning = false)`;
+  return `read_parquet(${fileName(path)}, binary_as_string = true, hive_partitioning = false)`;
+}
+
+/** How many rows a file has. */
+export function countSql(path: string): string {
+  return `SELECT num_rows FROM parquet_file_metadata(${fileName(path)})`;
 }
 
 /** Metadata of one file under the given keys. */
 export function metadataSql(path: string, keys: readonly string[]): string {
-  const literal = path.replace(/[[*?]/g, "[$&]").replaceAll("'", "''");
   const known = keys.map((key) => `'${key}'::BLOB`).join(", ");
-  return `SELECT decode(key), decode(value) FROM parquet_kv_metadata('${literal}') WHERE key IN (${known})`;
+  return `SELECT decode(key), decode(value) FROM parquet_kv_metadata(${fileName(path)}) WHERE key IN (${known})`;
 }

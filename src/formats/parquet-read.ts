@@ -14,6 +14,8 @@ import { defaultChunkBytes, type ReadOptions } from "./types.ts";
 export interface ParquetReadOptions extends ReadOptions {
   /** How messages call the file (default its path). */
   name?: string;
+  /** Told how much of the file has been read, in bytes, whenever that has grown. */
+  onBytes?: (bytes: number) => void;
 }
 
 /** Bytes of columns that are decoded at once. */
@@ -77,25 +79,30 @@ async function* tablesOfGroup(
 }
 
 async function* tablesOf(path: string, options: ParquetReadOptions): AsyncGenerator<FileTable> {
-  const { name: file = path, signal, chunkBytes = defaultChunkBytes } = options;
+  const { name: file = path, signal, chunkBytes = defaultChunkBytes, onBytes } = options;
   const handle = await fs.open(path).catch((error: unknown) => Promise.reject(fileError(error, file)));
   try {
     const schema = await flatSchemaOf(handle);
     if (schema === null) {
       const { tablesByDuckDB } = await import("./parquet-duckdb.ts");
-      yield* tablesByDuckDB(path, file, signal);
+      const { size } = await handle.stat();
+      yield* tablesByDuckDB(path, file, { signal, onPart: (part) => onBytes?.(Math.floor(part * size)) });
       return;
     }
     const zipped = schema.groups.some(({ chunks }) => chunks.some(({ codec }) => codec === codecIds.zstd));
     const unzstd: Unzstd = zipped ? (await zstd()).decompress : () => new Uint8Array(0);
+    const atOnce = Math.min(chunkBytes, tableBytes);
+    let before = 0;
     for (const group of schema.groups) {
-      for await (const table of tablesOfGroup(handle, schema, group, unzstd, {
-        file,
-        atOnce: Math.min(chunkBytes, tableBytes),
-      })) {
+      const size = group.chunks.reduce((sum, { length }) => sum + length, 0);
+      let rows = 0;
+      for await (const table of tablesOfGroup(handle, schema, group, unzstd, { file, atOnce })) {
         signal?.throwIfAborted();
+        rows += table.rows;
+        onBytes?.(before + Math.floor((size * rows) / group.rows));
         yield table;
       }
+      before += size;
     }
   } finally {
     await handle.close();

@@ -8,15 +8,19 @@ import type { ReadOptions } from "./types.ts";
 export type { Input } from "./inputs.ts";
 
 async function* readTable(input: OpenInput, collector: RolloutCollector, options: ReadOptions): AsyncGenerator<Batch> {
-  const place = { name: input.name, total: input.total };
+  const place = { name: input.name };
+  let read = 0;
+  const onBytes = (bytes: number) => {
+    read = bytes;
+  };
   const batches =
     input.format === "parquet"
-      ? (await import("./parquet-read.ts")).readParquet(await input.asFile(), { ...options, ...place })
+      ? (await import("./parquet-read.ts")).readParquet(await input.asFile(), { ...options, ...place, onBytes })
       : (await import("./arrow-read.ts")).readArrowStream(input.chunks, { ...options, ...place });
   for await (const batch of batches) {
     const fresh = withoutKnown(batch, input.name, collector, options);
     collector.rollouts += fresh.size;
-    const bytes = input.format === "parquet" ? (input.total ?? 0) : input.bytesRead();
+    const bytes = input.format === "parquet" ? read : input.bytesRead();
     options.onProgress?.({ file: input.name, bytes, total: input.total, rollouts: collector.rollouts });
     if (fresh.size > 0) yield fresh;
   }

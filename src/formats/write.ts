@@ -57,7 +57,7 @@ async function parquetSink(file: string, options: WriteOptions): Promise<Rollout
   const { ParquetWriter } = await import("./parquet-write.ts");
   const draft = await draftOf(file);
   const { compression, level } = options;
-  const writer = new ParquetWriter(draft.path, { compression, level });
+  const writer = new ParquetWriter(draft.path, { compression, level, name: file });
   return {
     write: (batch) => writer.write(batch),
     async close() {
