@@ -1,15 +1,15 @@
 import type { Command } from "commander";
-import type { Format, RolloutSink } from "../formats/types.ts";
+import type { Format, ReadProgress, Reject, RolloutSink } from "../formats/types.ts";
 import type { Method } from "../methods/method.ts";
 import type { SettledCall } from "../pipeline/calls.ts";
 import { InputError } from "../rollouts/errors.ts";
-import type { Batch } from "../rollouts/index.ts";
 import { locateFault } from "./locate.ts";
-import { collect, collectList, formatCount, parseChoice, parseSize, parseWhole, plural } from "./options.ts";
+import { collect, collectList, formatSize, parseChoice, parseSize, parseWhole } from "./options.ts";
 import { paramsByMethod, parseParam, readParamsFile } from "./params.ts";
 import { startProgress } from "./progress.ts";
 import { collectRejects, type Rejects } from "./rejects.ts";
 import { abortOnInterrupt, removeUnfinishedAtExit } from "./signals.ts";
+import { Notes, Tally } from "./summary.ts";
 
 interface Flags {
   method?: string[];
@@ -30,6 +30,14 @@ interface Flags {
   columnsOnly?: boolean;
   keep?: string[];
   quiet?: boolean;
+}
+
+/** What wants to hear of the work while it is under way. */
+interface Hooks {
+  signal: AbortSignal;
+  onReject: (reject: Reject) => void;
+  onProgress: (progress: ReadProgress) => void;
+  warn: (message: string) => void;
 }
 
 const formats: readonly Format[] = ["jsonl", "parquet", "arrow"];
@@ -74,35 +82,6 @@ function presetFor(method: Method, methods: readonly Method[], preset: string | 
   return has(method) || !methods.some(has) ? preset : undefined;
 }
 
-/** What went through, for the closing line. */
-class Tally {
-  #rollouts = 0;
-  #tokens = 0;
-  #alone = 0;
-  readonly #groups = new Set<string>();
-  readonly #written = new Set<string>();
-  readonly #started = performance.now();
-
-  add(batch: Batch, written: readonly string[]): void {
-    this.#rollouts += batch.size;
-    this.#tokens += batch.count("token");
-    for (const name of batch.groupNames) {
-      if (name === null) this.#alone++;
-      else this.#groups.add(name);
-    }
-    for (const path of written) this.#written.add(path);
-  }
-
-  describe(methods: readonly string[], output: string): string {
-    const seconds = (performance.now() - this.#started) / 1000;
-    const parts = [plural(this.#rollouts, "rollout"), plural(this.#groups.size + this.#alone, "group")];
-    const speed = this.#tokens > 0 ? ` (${formatCount(Math.round(this.#tokens / seconds))} tokens/s)` : "";
-    if (this.#tokens > 0) parts.push(plural(this.#tokens, "token"));
-    const columns = this.#written.size > 0 ? `; wrote ${[...this.#written].join(", ")} to ${output}` : "";
-    return `${methods.join(", ")}: ${parts.join(", ")} in ${seconds.toFixed(2)} s${speed}${columns}`;
-  }
-}
-
 /** Whether standard input holds Arrow: told from its first bytes, which stay to be read. */
 async function standardInputIsArrow(): Promise<boolean> {
   const { stdin } = process;
@@ -121,28 +100,48 @@ async function outputFormat(inputs: readonly string[], flags: Flags, asked: Form
   return isStream && (await standardInputIsArrow()) ? "arrow" : "jsonl";
 }
 
-function warnings(): { add: (message: string) => void; list: string[] } {
-  const counts = new Map<string, number>();
-  const list: string[] = [];
-  const add = (message: string) => {
-    if (!counts.has(message)) list.push(message);
-    counts.set(message, (counts.get(message) ?? 0) + 1);
-  };
-  return { add, list };
-}
-
 function rejectsOf(flags: Flags): Rejects {
   const beside = flags.output === "-" ? null : `${flags.output}.rejects.jsonl`;
   return collectRejects(flags.rejects ?? beside);
 }
 
+/** Whether all inputs can be read from the start again: not so standard input and other pipes. */
+async function canReadTwice(inputs: readonly string[]): Promise<boolean> {
+  const { stat } = await import("node:fs/promises");
+  const found = await Promise.all(inputs.map((path) => (path === "-" ? null : stat(path).catch(() => null))));
+  return inputs.every((path, k) => path !== "-" && found[k]?.isFIFO() !== true);
+}
+
+/** The batches of the inputs with credit. */
+async function credit(inputs: readonly string[], flags: Flags, calls: readonly SettledCall[], hooks: Hooks) {
+  const { creditStream } = await import("../pipeline/assign-stream.ts");
+  const { groupExtents } = await import("../formats/chunks.ts");
+  const { readBatches } = await import("../formats/read.ts");
+  const { inputFormat: format, onError, unscored, branches, threads, memory } = settingsOf(flags);
+  const { signal, onReject, onProgress, warn } = hooks;
+  const reading = { format, onError, signal, onProgress };
+  return creditStream(
+    ({ chunkBytes, pass }) =>
+      readBatches(inputs, { ...reading, chunkBytes, onReject: pass === 1 ? onReject : undefined }),
+    calls,
+    {
+      unscored,
+      branches,
+      threads,
+      memory,
+      warn,
+      readTwice: await canReadTwice(inputs),
+      contiguous: flags.grouped,
+      extents: () => groupExtents(inputs, { format, signal }),
+      signal,
+    },
+  );
+}
+
 async function run(inputs: readonly string[], flags: Flags): Promise<void> {
   const settings = settingsOf(flags);
   const calls = await callsOf(flags);
-  const { creditStream } = await import("../pipeline/assign-stream.ts");
   const { onlyColumns } = await import("../pipeline/calls.ts");
-  const { groupExtents } = await import("../formats/chunks.ts");
-  const { readBatches } = await import("../formats/read.ts");
   const { openSink, removeUnfinished } = await import("../formats/write.ts");
   removeUnfinishedAtExit(removeUnfinished);
   const signal = abortOnInterrupt();
@@ -150,33 +149,16 @@ async function run(inputs: readonly string[], flags: Flags): Promise<void> {
   if (format === "arrow" && flags.output === "-" && process.stdout.isTTY) {
     throw new InputError("Arrow is not for a terminal", { hint: "name a file with -o, or choose --format jsonl" });
   }
-  const { onError, unscored, branches, threads, memory, keep } = settings;
   const rejects = rejectsOf(flags);
-  const notes = warnings();
+  const notes = new Notes();
   const tally = new Tally();
   const progress = startProgress();
+  const hooks = { signal, onReject: rejects.add, onProgress: progress.read, warn: notes.add };
   let sink: RolloutSink | null = null;
   try {
     sink = await openSink(flags.output, { format });
-    const reading = { format: settings.inputFormat, onError, signal, onProgress: progress.read };
-    const credited = creditStream(
-      ({ chunkBytes, pass }) =>
-        readBatches(inputs, { ...reading, chunkBytes, onReject: pass === 1 ? rejects.add : undefined }),
-      calls,
-      {
-        unscored,
-        branches,
-        threads,
-        memory,
-        warn: notes.add,
-        readTwice: !inputs.includes("-"),
-        contiguous: flags.grouped,
-        extents: () => groupExtents(inputs, { format: settings.inputFormat, signal }),
-        signal,
-      },
-    );
-    for await (const { batch, written } of credited) {
-      await sink.write(keep === null ? batch : onlyColumns(batch, written, keep));
+    for await (const { batch, written } of await credit(inputs, flags, calls, hooks)) {
+      await sink.write(settings.keep === null ? batch : onlyColumns(batch, written, settings.keep));
       tally.add(batch, written);
     }
     signal.throwIfAborted();
@@ -190,10 +172,18 @@ async function run(inputs: readonly string[], flags: Flags): Promise<void> {
   }
   progress.stop();
   if (flags.quiet === true) return;
-  for (const message of notes.list) process.stderr.write(`apportion: warning: ${message}\n`);
+  await warnOfMemory(settings.memory);
+  for (const line of notes.lines(tally.batches)) process.stderr.write(line);
   const ids = calls.map(({ method }) => method.id);
   const output = flags.output === "-" ? "standard output" : flags.output;
   process.stderr.write(`${tally.describe(ids, output)}${rejects.describe()}\n`);
+}
+
+async function warnOfMemory(memory: number | undefined): Promise<void> {
+  const { leastMemory } = await import("../pipeline/memory.ts");
+  if (memory === undefined || memory >= leastMemory) return;
+  const [given, least] = [formatSize(memory), formatSize(leastMemory)];
+  process.stderr.write(`apportion: warning: --memory ${given} cannot be kept: the program itself takes ${least}\n`);
 }
 
 const examples = `

@@ -132,7 +132,7 @@ async function* atOnce(run: Run): AsyncGenerator<Credited> {
   const { source, calls, plan, options } = run;
   const held: Batch[] = [];
   let bytes = 0;
-  for await (const batch of openSource(source, plan.wholeBytes, 1)) {
+  for await (const batch of openSource(source, plan, plan.wholeBytes, 1)) {
     options.signal?.throwIfAborted();
     held.push(batch);
     bytes += batchBytes(batch);

@@ -1,14 +1,19 @@
 import { totalmem } from "node:os";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { defaultChunkBytes } from "../formats/types.ts";
 
-/** What the process takes before it holds any rollouts: Node, the methods, the readers. */
-const base = 110 * 2 ** 20;
+/**
+ * What the process takes besides the rollouts at hand: Node, the methods, the readers, and what the garbage collector has
+ * not come round to yet (measured).
+ */
+const base = 150e6;
 /** What one more worker thread takes. */
-const perWorker = 30 * 2 ** 20;
+const perWorker = 40e6;
 const leastChunk = 2 ** 20;
 
-/** The least that can be asked of `--memory`. */
-export const leastMemory = base + 50 * 2 ** 20;
+/** Limits below this cannot be kept, however small the pieces are. */
+export const leastMemory = 160e6;
 
 /** How a limit on the memory of the process is divided. */
 export interface MemoryPlan {
@@ -39,12 +44,37 @@ export function planMemory(limit: number, threads: number): MemoryPlan {
   const room = Math.max(limit - base, 0);
   const workers = threads > 1 ? Math.min(threads, Math.floor(room / (4 * perWorker))) : 0;
   const shared = room - workers * perWorker;
-  const chunkBytes = Math.min(defaultChunkBytes, Math.max(leastChunk, Math.floor(shared / (8 + 4 * workers))));
+  const chunkBytes = Math.min(defaultChunkBytes, Math.max(leastChunk, Math.floor(shared / (10 + 4 * workers))));
   return {
     limit,
     chunkBytes,
     wholeBytes: Math.floor(room / 3),
     waitBytes: Math.max(4 * leastChunk, Math.floor(shared / 4)),
     workers,
+  };
+}
+
+/** The garbage collector is asked for from this share of the limit on. */
+const nearLimit = 0.8;
+/** It gets at most one part in this many of the time. */
+const timeShare = 5;
+
+/**
+ * Keeps garbage from filling the limit: Node by itself lets it grow with what the machine has. To be called between
+ * batches; asks for a collection when the process nears the limit, and not so often that it would slow the work down.
+ */
+export function garbageWatch(limit: number): () => void {
+  let collect: (() => void) | null = null;
+  let rest = 0;
+  return () => {
+    const started = performance.now();
+    if (started < rest || process.memoryUsage.rss() < nearLimit * limit) return;
+    if (collect === null) {
+      setFlagsFromString("--expose-gc");
+      collect = runInNewContext("gc") as () => void;
+    }
+    collect();
+    const ended = performance.now();
+    rest = ended + (timeShare - 1) * (ended - started);
   };
 }

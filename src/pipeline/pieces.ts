@@ -1,7 +1,7 @@
 import { type GroupExtents, wholeGroups } from "../formats/chunks.ts";
 import type { Batch } from "../rollouts/index.ts";
 import { piecesScope, type SettledCall } from "./calls.ts";
-import type { MemoryPlan } from "./memory.ts";
+import { garbageWatch, type MemoryPlan } from "./memory.ts";
 
 /** What is asked of a source that can be read from the start. */
 export interface ReadRequest {
@@ -22,9 +22,18 @@ export interface GroupOptions {
   contiguous?: boolean;
 }
 
-/** Starts reading a source. */
-export function openSource(source: BatchSource, chunkBytes: number, pass: 1 | 2): AsyncIterable<Batch> {
-  return typeof source === "function" ? source({ chunkBytes, pass }) : source;
+/** Starts reading a source; looks after garbage before every batch. */
+export async function* openSource(
+  source: BatchSource,
+  plan: MemoryPlan,
+  chunkBytes: number,
+  pass: 1 | 2,
+): AsyncGenerator<Batch> {
+  const tidy = garbageWatch(plan.limit);
+  for await (const batch of typeof source === "function" ? source({ chunkBytes, pass }) : source) {
+    yield batch;
+    tidy();
+  }
 }
 
 /** The batches of a source, regrouped where a call needs whole groups. */
@@ -35,7 +44,7 @@ export function openPieces(
   groups: GroupOptions,
   pass: 1 | 2,
 ): AsyncIterable<Batch> {
-  const batches = openSource(source, plan.chunkBytes, pass);
+  const batches = openSource(source, plan, plan.chunkBytes, pass);
   return calls.some((call) => piecesScope(call) === "group") ? grouped(batches, plan, groups) : batches;
 }
 

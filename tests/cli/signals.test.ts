@@ -28,19 +28,30 @@ async function writing(folder: string, names: readonly string[]): Promise<void> 
   throw new Error("nothing was written");
 }
 
-test.skipIf(!posix).each([
-  ["assign", ["assign", "-", "--method", "grpo", "--on-error", "skip", "-o", "out.jsonl"]],
-  ["assign to Parquet", ["assign", "-", "--method", "gae", "-o", "out.parquet"]],
-])("Ctrl-C leaves no file behind: %s", async (_, args) => {
-  const folder = folderWith({}, onTestFinished);
-  const child = startApportion(args, { cwd: folder.path, stdio: ["pipe", "ignore", "pipe"] });
-  const end = ended(child);
-  child.stdin?.write(lines(...pair, "{"));
-  await writing(folder.path, []);
-  child.kill("SIGINT");
-  expect(await end).toEqual({ code: 130, stderr: "apportion: interrupted\n" });
-  expect(folder.list()).toEqual([]);
-});
+/** Rollouts that are alone in their groups, wide enough that a few of them fill a small batch. */
+function wideRollouts(count: number): unknown[] {
+  const tokens = { id: new Array(3000).fill(7), value: new Array(3000).fill(0.123456789) };
+  return Array.from({ length: count }, (_, i) => ({ id: `r${i}`, reward: 1, tokens }));
+}
+
+test.skipIf(!posix).each(["jsonl", "jsonl.gz", "arrow", "parquet"])(
+  "Ctrl-C leaves no file behind: %s",
+  async (ending) => {
+    const folder = folderWith({}, onTestFinished);
+    const args = ["assign", "-", "--method", "dr-grpo", "--grouped", "--memory", "1MB", "--on-error", "skip"];
+    const child = startApportion([...args, "-o", `out.${ending}`], {
+      cwd: folder.path,
+      stdio: ["pipe", "ignore", "pipe"],
+    });
+    const end = ended(child);
+    child.stdin?.on("error", () => {}); // it goes away before it has read everything
+    child.stdin?.write(lines("{", ...wideRollouts(120)));
+    await writing(folder.path, []);
+    child.kill("SIGINT");
+    expect(await end).toEqual({ code: 130, stderr: "apportion: interrupted\n" });
+    expect(folder.list()).toEqual([]);
+  },
+);
 
 test.skipIf(!posix)("Ctrl-C while a file is read in threads", async () => {
   const wide = { value: new Array(2000).fill(0.5), logprob: new Array(2000).fill(-0.1) };
@@ -90,9 +101,7 @@ function pipeline(command: string, cwd: string) {
 const hasBash = posix && spawnSync("bash", ["--version"]).status === 0;
 
 test.skipIf(!hasBash)("a reader that has seen enough is no fault", () => {
-  const wide = { id: new Array(3000).fill(7), value: new Array(3000).fill(0.5) };
-  const many = Array.from({ length: 200 }, (_, i) => ({ id: `r${i}`, reward: 1, tokens: wide }));
-  const folder = folderWith({ "in.jsonl": lines(...many) }, onTestFinished);
+  const folder = folderWith({ "in.jsonl": lines(...wideRollouts(200)) }, onTestFinished);
   const command = `"${process.execPath}" "${binary}"`;
   const { stdout, stderr } = pipeline(`${command} assign in.jsonl --method grpo | head -n 2`, folder.path);
   expect(stdout.split("\n")).toHaveLength(3);
@@ -122,9 +131,7 @@ function tinyDisk(folder: string): boolean {
 }
 
 test("a full disk: files", ({ skip }) => {
-  const wide = { id: new Array(3000).fill(7), value: new Array(3000).fill(0.123456789) };
-  const many = Array.from({ length: 40 }, (_, i) => ({ id: `r${i}`, reward: 1, tokens: wide }));
-  const folder = folderWith({ "in.jsonl": lines(...many) }, onTestFinished);
+  const folder = folderWith({ "in.jsonl": lines(...wideRollouts(40)) }, onTestFinished);
   const disk = join(folder.path, "disk");
   mkdirSync(disk);
   if (!tinyDisk(disk)) skip("a file system that is full needs the right to mount one");
