@@ -138,10 +138,13 @@ test("Sudoku verdicts", () => {
 });
 
 test("a Sokoban move is optimal exactly when it leaves one move less to the solution", () => {
-  const room = fc.array(fc.array(fc.constantFrom(" ", " ", " ", "#", ".", "$", "*"), { minLength: 4, maxLength: 4 }), {
-    minLength: 3,
-    maxLength: 4,
-  });
+  const room = fc.array(
+    fc.array(fc.constantFrom<string>(" ", " ", " ", "#", ".", "$", "*"), { minLength: 4, maxLength: 4 }),
+    {
+      minLength: 3,
+      maxLength: 4,
+    },
+  );
   fc.assert(
     fc.property(room, fc.nat(3), fc.nat(2), (cells, x, y) => {
       cells[y][x] = "@";
