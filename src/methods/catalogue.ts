@@ -41,6 +41,7 @@ export { sar } from "./likelihood/sar.ts";
 export { policyLosses } from "./loss/policy-losses.ts";
 export { ofs } from "./mechanism/ofs.ts";
 export { starc } from "./mechanism/starc.ts";
+export { stochasticMatching } from "./mechanism/stochastic-matching.ts";
 export { comam } from "./multi-agent/comam.ts";
 export { coopetitionGym } from "./multi-agent/coopetition-gym.ts";
 export { drMas } from "./multi-agent/dr-mas.ts";
