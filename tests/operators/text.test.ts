@@ -4,6 +4,7 @@ import {
   codePointLength,
   codePoints,
   isSimilarText,
+  lastBetween,
   repeatedNgramRatio,
   textSimilarity,
   words,
@@ -96,4 +97,15 @@ test("share of repeated n-grams equals counting them as text", () => {
   );
   // a b | b a | a b: one of three repeats.
   expect(repeatedNgramRatio(["a", "b", "a", "b"], 2)).toBeCloseTo(1 / 3, 15);
+});
+
+test("the last passage between two marks, as a lazy regular expression finds it", () => {
+  const piece = fc.constantFrom("<a>", "</a>", "x", "\n", "<a");
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 10 }), (pieces) => {
+      const text = pieces.join("");
+      const found = [...text.matchAll(/<a>(.*?)<\/a>/gs)].at(-1);
+      expect(lastBetween(text, "<a>", "</a>")).toBe(found === undefined ? null : found[1]);
+    }),
+  );
 });
