@@ -1,5 +1,5 @@
-// Lint, types, then the tests. The last line is always `N passed, N failed` (and `, N skipped` where some were);
-// lint and types count as one test each. --quick leaves out browser and slow tests. Other arguments go to Vitest.
+// Lint, types, documentation, then the tests. The last line is always `N passed, N failed` (and `, N skipped` where some
+// were); lint, types and documentation count as one test each. --quick leaves out browser and slow tests. Other arguments go to Vitest.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -63,6 +63,7 @@ check("types", () => {
   const source = run(compiler, ["-p", "tsconfig.json", "--noEmit"]);
   return run(compiler, ["-p", "tsconfig.test.json"]) && source;
 });
+check("docs", () => run("../scripts/docs.mjs", ["--check"]));
 vitest();
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
 process.exitCode = total.failed > 0 ? 1 : 0;

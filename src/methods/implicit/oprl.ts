@@ -205,15 +205,15 @@ export const oprl = defineMethod({
   equations: [
     {
       text: "r_t = β Σ_{tokens of turn t} (log π_φ − log π_old)",
-      tex: "r_t = \beta sum_{k in t} log\frac{pi_phi(y_k)}{pi_{old}(y_k)}",
+      tex: "r_t = \\beta \\sum_{k \\in t} \\log\\frac{\\pi_\\phi(y_k)}{\\pi_{old}(y_k)}",
     },
     {
       text: "A_t = A^E + α A^S_t, each a value minus the mean of the others of its group",
-      tex: "A_{i,t} = A^E_i + alpha A^S_{i,t}",
+      tex: "A_{i,t} = A^E_i + \\alpha A^S_{i,t}",
     },
     {
       text: "loss = −mean log σ(S_i − S_j) over pairs (success i, failure j), S = Σ_t r_t",
-      tex: "mathcal{L} = -operatorname{mean}logsigma(S_i - S_j)",
+      tex: "\\mathcal{L} = -\\operatorname{mean}\\log\\sigma(S_i - S_j)",
     },
   ],
   params,

@@ -117,9 +117,9 @@ export const potentialShaping = defineMethod({
     checked: "no official code exists; the identity of shaped and plain returns holds to 1e-12",
   },
   equations: [
-    { text: "F_k = w (γ Φ_{k+1} − Φ_k)", tex: "F_k = w,(gamma,Phi_{k+1} - Phi_k)" },
+    { text: "F_k = w (γ Φ_{k+1} − Φ_k)", tex: "F_k = w\\,(\\gamma\\,\\Phi_{k+1} - \\Phi_k)" },
     { text: "r'_k = r_k + F_k", tex: "r'_k = r_k + F_k" },
-    { text: "G'_k = r'_k + γ G'_{k+1}", tex: "G'_k = r'_k + gamma G'_{k+1}" },
+    { text: "G'_k = r'_k + γ G'_{k+1}", tex: "G'_k = r'_k + \\gamma G'_{k+1}" },
   ],
   params,
   reads: [

@@ -166,15 +166,15 @@ export const omegaPrm = defineMethod({
   equations: [
     {
       text: "k* = first k with MC(k) = 0, by bisection",
-      tex: "k^* = min{k : mathrm{MC}(x_{1:k}) = 0}",
+      tex: "k^* = \\min\\{k : \\mathrm{MC}(x_{1:k}) = 0\\}",
     },
     {
       text: "Q(s, r) = α^(1 − MC(s)) β^(len(r) / L)",
-      tex: "Q(s,r) = alpha^{1-mathrm{MC}(s)},\beta^{mathrm{len}(r)/L}",
+      tex: "Q(s,r) = \\alpha^{1-\\mathrm{MC}(s)}\\,\\beta^{\\mathrm{len}(r)/L}",
     },
     {
       text: "U(s) = c sqrt(Σ_i N(s_i)) / (1 + N(s))",
-      tex: "U(s) = c_{mathrm{puct}}\frac{sqrt{sum_i N(s_i)}}{1 + N(s)}",
+      tex: "U(s) = c_{\\mathrm{puct}}\\frac{\\sqrt{\\sum_i N(s_i)}}{1 + N(s)}",
     },
   ],
   params,
