@@ -214,13 +214,13 @@ export const durationAware = defineMethod({
       title: "Reinforcement Learning for Machine Learning Engineering Agents",
       arxiv: "2509.01684",
       date: "2025-09",
-      repo: null,
+      repo: "sherryy/rl4mle",
     },
     headline:
       "Qwen2.5-3B trained this way beats a prompted Claude-3.5-Sonnet with a scaffold by 22 % on average over 12 Kaggle tasks of MLE-bench.",
     granularity: "turn",
     methodology: ["monte-carlo", "verifier"],
-    checked: "no official code available; written from the abstract and a tutorial that gives the update rule",
+    checked: "the code that the paper names could not be read; written from the abstract and a tutorial that gives the update rule",
     reconstructed: [
       "a partly successful program keeps the reward of failure",
       "sign of scores where lower is better; cap on weights",
