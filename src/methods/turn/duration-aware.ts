@@ -220,7 +220,8 @@ export const durationAware = defineMethod({
       "Qwen2.5-3B trained this way beats a prompted Claude-3.5-Sonnet with a scaffold by 22 % on average over 12 Kaggle tasks of MLE-bench.",
     granularity: "turn",
     methodology: ["monte-carlo", "verifier"],
-    checked: "the code that the paper names could not be read; written from the abstract and a tutorial that gives the update rule",
+    checked:
+      "the code that the paper names could not be read; written from the abstract and a tutorial that gives the update rule",
     reconstructed: [
       "a partly successful program keeps the reward of failure",
       "sign of scores where lower is better; cap on weights",
