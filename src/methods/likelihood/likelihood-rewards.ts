@@ -25,9 +25,10 @@ const params = z.object({
     .describe("how the likelihood of the reference answer becomes a reward; base_rl takes rollout.reward instead"),
   baseline: z
     .enum(baselines)
-    .optional()
+    .nullable()
+    .default(null)
     .describe(
-      "what is subtracted: the mean of the others (rloo), of the group (mean), nothing; default rloo, nover mean",
+      "what is subtracted: the mean of the others (rloo), of the group (mean), nothing; null = rloo, nover mean",
     ),
   length_floor: z.number().min(0).default(0).describe("tokens of reasoning below which length_floor_coef is charged"),
   length_floor_coef: z.number().min(0).default(0).describe("charge per token that is missing to length_floor"),
