@@ -132,6 +132,7 @@ async function credit(inputs: readonly string[], flags: Flags, calls: readonly S
       warn,
       readTwice: await canReadTwice(inputs),
       contiguous: flags.grouped,
+      transient: true,
       extents: () => groupExtents(inputs, { format, signal }),
       signal,
     },

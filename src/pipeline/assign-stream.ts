@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { type Batch, batchBytes, concatBatches, InputError } from "../rollouts/index.ts";
+import { type Batch, batchBytes, concatBatches, InputError, ResultMemory } from "../rollouts/index.ts";
 import { wholeInputAdvice } from "./advice.ts";
 import {
   type AssignCall,
@@ -17,7 +17,7 @@ import { creditInOrder } from "./in-order.ts";
 import { defaultMemory, type MemoryPlan, planMemory } from "./memory.ts";
 import { type BatchSource, type GroupOptions, openPieces, openSource } from "./pieces.ts";
 
-export interface AssignStreamOptions extends RunOptions, GroupOptions {
+export interface AssignStreamOptions extends Omit<RunOptions, "into">, GroupOptions {
   /**
    * Worker threads for methods that need single rollouts or whole groups only. 1 = none; by default as many as there are
    * cores, once the first batch has shown that the work is worth it. The result does not depend on it.
@@ -27,6 +27,11 @@ export interface AssignStreamOptions extends RunOptions, GroupOptions {
   memory?: number;
   /** Whether a source that is a function may be called a second time (default true). */
   readTwice?: boolean;
+  /**
+   * Each batch is done with before the next one is asked for: its new columns may then be overwritten, which saves the
+   * system from handing out new memory all the time. Default false.
+   */
+  transient?: boolean;
   signal?: AbortSignal;
 }
 
@@ -80,8 +85,9 @@ function runOptions({ unscored, branches, warn }: AssignStreamOptions): RunOptio
 }
 
 function credit(batches: AsyncIterable<Batch>, { calls, plan, options }: Run): AsyncGenerator<Credited> {
-  const { threads, signal } = options;
-  const order = { run: runOptions(options), workers: plan.workers, eager: threads !== undefined, signal };
+  const { threads, transient, signal } = options;
+  const into = transient === true ? new ResultMemory() : undefined;
+  const order = { run: { ...runOptions(options), into }, workers: plan.workers, eager: threads !== undefined, signal };
   return creditInOrder(batches, calls, order);
 }
 
@@ -89,12 +95,17 @@ function credit(batches: AsyncIterable<Batch>, { calls, plan, options }: Run): A
 async function* inTwoPasses(run: Run): AsyncGenerator<Credited> {
   const { source, plan, groups, options } = run;
   const calls = run.calls.map((call) => ({ ...call }));
-  const quiet = { ...runOptions(options), warn: undefined };
+  const into = new ResultMemory();
+  const quiet = { ...runOptions(options), warn: undefined, into };
   let held: Batch[] | null = [];
   let bytes = 0;
   for await (const batch of openPieces(source, calls, plan, groups, 1)) {
     options.signal?.throwIfAborted();
-    for (const call of calls) if (needsWhole(call)) call.state = collectState(batch, call, quiet);
+    for (const call of calls) {
+      if (!needsWhole(call)) continue;
+      into.reuse();
+      call.state = collectState(batch, call, quiet);
+    }
     if (held === null) continue;
     held.push(batch);
     bytes += batchBytes(batch);

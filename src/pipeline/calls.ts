@@ -29,7 +29,7 @@ export function settleCalls(calls: readonly AssignCall[]): SettledCall[] {
 }
 
 /** How the calls treat rollouts, and where warnings go. */
-export type RunOptions = Pick<AssignOptions, "unscored" | "branches" | "warn">;
+export type RunOptions = Pick<AssignOptions, "unscored" | "branches" | "into" | "warn">;
 
 /** Whether pieces of the input will do for a call (in two passes if need be), and which; `null` when they will not. */
 export function piecesScope({ method, params }: SettledCall): Exclude<Scope, "batch"> | null {

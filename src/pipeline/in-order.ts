@@ -8,6 +8,7 @@ const leastWork = 25;
 const leastShare = 0.25;
 
 export interface InOrderOptions {
+  /** With `into`, what was written into one batch is overwritten once the next is asked for. */
   run: RunOptions;
   /** Worker threads that may be started. */
   workers: number;
@@ -34,6 +35,7 @@ export async function* creditInOrder(
       signal?.throwIfAborted();
       if (pool === null) {
         const started = performance.now();
+        run.into?.reuse();
         const credited = applyCalls(batch, calls, run);
         const work = performance.now() - started;
         const worth = eager || (work >= leastWork && work >= leastShare * (started - asked));

@@ -33,7 +33,7 @@ export class WorkerPool {
   readonly #busy = new Map<Worker, Task>();
 
   constructor(size: number, calls: readonly SettledCall[], options: RunOptions) {
-    const { warn, ...plain } = options;
+    const { warn, into, ...plain } = options;
     this.size = size;
     this.#warn = warn;
     this.#reads = calls.flatMap(({ method }) => method.reads);

@@ -182,6 +182,20 @@ test("the change that makes a method local is found by trying", () => {
   expect(change("reinforce-pp")).toBeNull();
 });
 
+test("batches that are done with one by one may share memory for what is written", async () => {
+  const pieces = [0, 1, 2].map((k) => [rollout(2 * k, `g${k}`, 1000), rollout(2 * k + 1, `g${k}`, 1000)]);
+  const expected = pieces.map((piece) => objects(assign(batchFromObjects(piece), "gae", { whiten_advantage: false })));
+  const call = { method: "gae", params: { whiten_advantage: false } };
+  const buffers = new Set<ArrayBufferLike>();
+  const seen: RolloutObject[][] = [];
+  for await (const batch of assignStream(given(pieces), [call], { threads: 1, transient: true })) {
+    buffers.add(batch.numbers("tokens.advantage").buffer);
+    seen.push(objects(batch));
+  }
+  expect(seen).toEqual(expected);
+  expect(buffers.size).toBe(1);
+});
+
 test("no more batches are read than are asked for", async () => {
   let read = 0;
   async function* source(): AsyncGenerator<Batch> {
