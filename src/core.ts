@@ -1,4 +1,5 @@
-/** The part of Apportion that runs anywhere, browsers included: rollouts, operators, methods. */
+/** The part of Apportion that runs anywhere, browsers included: rollouts, operators, methods, analysis. */
+export * from "./analysis/index.ts";
 export * from "./conformance/run.ts";
 export { type AssignOptions, assign, methodParams } from "./methods/assign.ts";
 export * from "./methods/method.ts";

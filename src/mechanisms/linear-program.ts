@@ -16,9 +16,25 @@ export interface Optimum {
 
 let solver: Promise<Highs> | null = null;
 
+/**
+ * HiGHS names modules of Node, which bundlers for browsers refuse, so its name is kept from them: Node finds the package,
+ * and a page says in its import map where `highs` is.
+ */
+async function startSolver(name = "highs"): Promise<Highs> {
+  let loaded: { default: unknown };
+  try {
+    loaded = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
+  } catch (error) {
+    solver = null;
+    const hint = `in Node install ${name}; in a page give its import map an entry ${name} that leads to highs.mjs`;
+    throw new Error(`the solver for linear programs (HiGHS) could not be loaded (${hint})`, { cause: error });
+  }
+  return (loaded.default as () => Promise<Highs>)();
+}
+
 /** The solver, a WebAssembly module, is loaded when the first program is solved and then kept. */
 function loadSolver(): Promise<Highs> {
-  solver ??= import("highs").then(({ default: load }) => (load as unknown as () => Promise<Highs>)());
+  solver ??= startSolver();
   return solver;
 }
 
