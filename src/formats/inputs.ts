@@ -1,4 +1,4 @@
-import { promises as fs, type Stats } from "node:fs";
+import { createReadStream, promises as fs, fstatSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../rollouts/index.ts";
 import { fileError } from "./file-errors.ts";
@@ -95,6 +95,16 @@ async function pathsOf(path: string): Promise<string[]> {
   return files;
 }
 
+/** Standard input; a file that stands there is read in larger pieces than Node would. */
+function standardInput(): NodeJS.ReadableStream {
+  try {
+    if (fstatSync(0).isFile()) return createReadStream("", { fd: 0, autoClose: false, highWaterMark: 2 ** 20 });
+  } catch {
+    // It is closed, or of a kind that cannot be told: Node knows what to do.
+  }
+  return process.stdin;
+}
+
 /**
  * What an input names, in reading order: files as they were named, those of a directory or a glob sorted.
  * @throws InputError for missing files, empty directories, globs without a match and standard input named twice.
@@ -111,7 +121,7 @@ export async function resolveInputs(input: Input): Promise<InputSource[]> {
       for (const path of await pathsOf(name)) sources.push({ name: path, path, stream: null });
     } else if (sources.some((source) => source.path === null)) {
       throw new InputError("standard input is named twice", { hint: "it can be read once" });
-    } else sources.push({ name: "standard input", path: null, stream: process.stdin });
+    } else sources.push({ name: "standard input", path: null, stream: standardInput() });
   }
   return sources;
 }
