@@ -39,6 +39,7 @@ export { likelihoodRewards } from "./likelihood/likelihood-rewards.ts";
 export { rlpr } from "./likelihood/rlpr.ts";
 export { sar } from "./likelihood/sar.ts";
 export { policyLosses } from "./loss/policy-losses.ts";
+export { hiringAgents } from "./mechanism/hiring-agents.ts";
 export { ofs } from "./mechanism/ofs.ts";
 export { starc } from "./mechanism/starc.ts";
 export { stochasticMatching } from "./mechanism/stochastic-matching.ts";
