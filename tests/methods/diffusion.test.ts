@@ -53,6 +53,8 @@ test("weights by supports and by descent agree on the length of the direction", 
     }),
     { numRuns: 40 },
   );
+  // Twelve gradients of nothing: any weights do, but they must be numbers.
+  expect([...minNormWeights(new Float64Array(144), 12, 0)]).toEqual(new Array(12).fill(1 / 12));
 });
 
 test("equal gradients share equally", () => {
@@ -123,6 +125,30 @@ test("sub-trajectory balance goes from detailed balance to trajectory balance", 
       expect(flBatchLoss({ residuals: [d], reduction: "subtb", lam: 1e9 })).toBeCloseTo(whole, 5);
     }),
   );
+});
+
+test("sub-trajectory balance is the weighted mean over all pairs of states", () => {
+  const lams = fc.oneof(fc.double({ min: 0.05, max: 1, noNaN: true }), fc.double({ min: 1, max: 4, noNaN: true }));
+  fc.assert(
+    fc.property(fc.array(real, { minLength: 1, maxLength: 40 }), lams, (d, lam) => {
+      let total = 0;
+      let weights = 0;
+      for (let i = 0; i < d.length; i++) {
+        let sum = 0;
+        for (let j = i; j < d.length; j++) {
+          sum += d[j];
+          total += lam ** (j - i) * sum * sum;
+          weights += lam ** (j - i);
+        }
+      }
+      const found = flBatchLoss({ residuals: [d], reduction: "subtb", lam });
+      expect(Math.abs(found - total / weights)).toBeLessThan(1e-10 * Math.max(1, found));
+    }),
+  );
+  const long = Array.from({ length: 100_000 }, (_, k) => (k % 2 === 0 ? 1 : -1));
+  for (const lam of [1e-3, 0.9, 1, 1.1, 50]) {
+    expect(flBatchLoss({ residuals: [long], reduction: "subtb", lam })).toBeGreaterThan(0);
+  }
 });
 
 test("an unfinished trajectory needs the flow of its last state", () => {

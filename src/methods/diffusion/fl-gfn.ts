@@ -53,21 +53,28 @@ function finalFlow(batch: Batch, i: number, complete: boolean, p: Params, final:
   return final[i];
 }
 
-/** Σ_{i<j} λ^(j−i) (Σ d)² / Σ_{i<j} λ^(j−i) over all sub-trajectories; quadratic in the number of transitions. */
+/**
+ * Σ_{i<j} λ^(j−i) (Σ d)² / Σ_{i<j} λ^(j−i) over all sub-trajectories, in one pass: of those that end here, the sums of the
+ * weights, of weight times Σ d, and of weight times (Σ d)² follow from those that ended one transition before.
+ */
 function subTrajectoryLoss(residuals: ArrayLike<number>, from: number, to: number, lam: number): number {
-  // Shifting the exponents cancels in the quotient and keeps long trajectories away from overflow and underflow.
-  const longest = to - from;
-  const shift = lam > 1 ? longest : 1;
+  // Common factors cancel in the quotient; chosen so that no weight exceeds 1, whatever λ and the length are.
+  const keep = Math.min(lam, 1);
+  const fade = Math.min(1 / lam, 1);
+  let fresh = 1;
+  let ending = 0;
+  let sums = 0;
+  let squares = 0;
   let total = 0;
   let weights = 0;
-  for (let start = from; start < to; start++) {
-    let sum = 0;
-    for (let end = start; end < to; end++) {
-      sum += residuals[end];
-      const weight = lam ** (end - start + 1 - shift);
-      total += weight * sum * sum;
-      weights += weight;
-    }
+  for (let row = from; row < to; row++) {
+    const d = residuals[row];
+    squares = Math.max(0, keep * (squares + 2 * d * sums + d * d * ending) + fresh * d * d);
+    sums = keep * (sums + d * ending) + fresh * d;
+    ending = keep * ending + fresh;
+    total = fade * total + squares;
+    weights = fade * weights + ending;
+    fresh *= fade;
   }
   return weights === 0 ? 0 : total / weights;
 }

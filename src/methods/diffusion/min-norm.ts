@@ -76,6 +76,7 @@ function byDescent(gram: Float64Array, n: number, floor: number): Float64Array {
     lipschitz = Math.max(lipschitz, row);
   }
   let weights: Float64Array = new Float64Array(n).fill(1 / n);
+  if (lipschitz === 0) return weights;
   let ahead: Float64Array = weights;
   let momentum = 1;
   for (let round = 0; round < 20000; round++) {

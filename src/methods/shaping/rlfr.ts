@@ -2,6 +2,7 @@ import { z } from "zod";
 import { lastPolicyTokens, policyLengths, policyMask, policyNumbers, requireTokens } from "../../operators/mask.ts";
 import { normalizePools } from "../../operators/normalize.ts";
 import { poolByGroup } from "../../operators/pools.ts";
+import { selectPlace } from "../../operators/quantile.ts";
 import { reverseSumsInto } from "../../operators/returns.ts";
 import { policyRuns } from "../../operators/runs.ts";
 import { lessKl } from "../../operators/token-rewards.ts";
@@ -41,17 +42,29 @@ function bounds(scores: NumericArray, rows: Int32Array, secondDistinct: boolean)
   return { low: second === Number.POSITIVE_INFINITY ? low : second, high };
 }
 
+/** Sets all but the `count` largest values to 0; of equal ones the earlier stay. */
+function keepLargest(x: Float64Array, count: number): void {
+  const bar = selectPlace(x.slice(), x.length - count);
+  let left = count;
+  for (const value of x) if (value > bar) left--;
+  for (let k = 0; k < x.length; k++) {
+    if (x[k] < bar || (x[k] === bar && left-- <= 0)) x[k] = 0;
+  }
+}
+
 /** Fines of the policy tokens `rows` of one response: −coef x, x = scaled score where it is large enough. */
 function fine(scores: NumericArray, rows: Int32Array, p: Params, out: FloatArray): void {
   const { low, high } = bounds(scores, rows, p.min_mode === "second_distinct");
   if (!(high > low)) return;
-  const x = Float64Array.from(rows, (t) => (scores[t] - low) / (high - low));
-  if (p.threshold > 0) for (let k = 0; k < x.length; k++) if (x[k] <= p.threshold) x[k] = 0;
-  const left = x.reduce((n, value) => (value === 0 ? n : n + 1), 0);
-  if (p.topk > 0 && left >= p.topk && rows.length >= p.topk) {
-    const order = Uint32Array.from(x, (_, k) => k).sort((a, b) => x[b] - x[a] || a - b);
-    for (const k of order.subarray(p.topk)) x[k] = 0;
+  const x = new Float64Array(rows.length);
+  let left = 0;
+  for (let k = 0; k < x.length; k++) {
+    const scaled = (scores[rows[k]] - low) / (high - low);
+    if (scaled === 0 || (p.threshold > 0 && scaled <= p.threshold)) continue;
+    x[k] = scaled;
+    left++;
   }
+  if (p.topk > 0 && left >= p.topk) keepLargest(x, p.topk);
   for (let k = 0; k < x.length; k++) if (x[k] !== 0) out[rows[k]] = 0 - p.flow_coef * x[k];
 }
 
