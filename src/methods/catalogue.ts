@@ -63,6 +63,7 @@ export { pure } from "./process/pure.ts";
 export { rudder } from "./redistribution/rudder.ts";
 export { earlyRejection } from "./search/early-rejection.ts";
 export { entropyCritical } from "./selection/entropy-critical.ts";
+export { barfi } from "./shaping/barfi.ts";
 export { carlDriving } from "./shaping/carl-driving.ts";
 export { klShaping } from "./shaping/kl-shaping.ts";
 export { par } from "./shaping/par.ts";

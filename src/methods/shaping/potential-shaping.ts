@@ -2,8 +2,9 @@ import { z } from "zod";
 import { policyMask, policyNumbers } from "../../operators/mask.ts";
 import { reverseSumsInto } from "../../operators/returns.ts";
 import { maskRuns, policyRuns, type Runs } from "../../operators/runs.ts";
+import { shapingInto } from "../../operators/shaping.ts";
 import { placedRewards, rowRewards } from "../../operators/token-rewards.ts";
-import { type Batch, type FloatArray, levelKey } from "../../rollouts/index.ts";
+import { type Batch, levelKey } from "../../rollouts/index.ts";
 import { functionArgs, numberList } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
 import { unitInterval } from "../parameters.ts";
@@ -33,25 +34,6 @@ function finalPotentials(batch: Batch, p: Params, potential: ArrayLike<number>, 
     if (rule === "own") return offsets[i + 1] > offsets[i] ? potential[ends[offsets[i + 1] - 1] - 1] : 0;
     return rule === "given" ? given[i] : 0;
   });
-}
-
-/** F_k = w (γ Φ_{k'} − Φ_k) along each chain, k' the next row that counts; rows between runs are left as they are. */
-function shapingInto(
-  potential: ArrayLike<number>,
-  runs: Runs,
-  final: ArrayLike<number>,
-  { gamma, weight }: Pick<Params, "gamma" | "weight">,
-  out: FloatArray,
-): void {
-  for (let chain = 0; chain + 1 < runs.offsets.length; chain++) {
-    let next = final[chain];
-    for (let run = runs.offsets[chain + 1] - 1; run >= runs.offsets[chain]; run--) {
-      for (let k = runs.ends[run] - 1; k >= runs.starts[run]; k--) {
-        out[k] = weight * (gamma * next - potential[k]);
-        next = potential[k];
-      }
-    }
-  }
 }
 
 /**
