@@ -127,7 +127,13 @@ function checkIds(batch: Batch, faults: Faults): void {
       const at = { expected: "a non-empty string under id", got: describe(id) };
       faults.set(i, new InputError("rollout without an id", at));
     } else if (seen.has(id)) {
-      faults.set(i, new InputError("this id was already used", { rollout: id, hint: "ids must be unique in all files of one input" }));
+      faults.set(
+        i,
+        new InputError("this id was already used", {
+          rollout: id,
+          hint: "ids must be unique in all files of one input",
+        }),
+      );
     } else seen.add(id);
   });
 }
