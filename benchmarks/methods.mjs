@@ -147,6 +147,8 @@ const settingText = (params) =>
     .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
     .join(" ");
 
+const shortened = (text) => (text.length > 48 ? `${text.slice(0, 47)}…` : text);
+
 function speeds() {
   const { batch, tokens } = everything(shape);
   const counts = `${shape.rollouts} rollouts, ${human(tokens)} tokens, ${batch.count("step")} steps, ${batch.count("turn")} turns`;
@@ -172,7 +174,7 @@ function speeds() {
       human(r.rows_per_second),
       human(r.slowest_other.tokens_per_second),
       r.settings,
-      settingText(r.slowest_other.params) || "–",
+      shortened(settingText(r.slowest_other.params)) || "–",
     ]),
   );
   const slow = results.filter((r) => Math.min(r.tokens_per_second, r.slowest_other.tokens_per_second) < wanted);
