@@ -69,6 +69,7 @@ export { klShaping } from "./shaping/kl-shaping.ts";
 export { par } from "./shaping/par.ts";
 export { potentialShaping } from "./shaping/potential-shaping.ts";
 export { rlfr } from "./shaping/rlfr.ts";
+export { caSurvey } from "./survey/ca-survey.ts";
 export { groundedPrm } from "./tree/grounded-prm.ts";
 export { omegaPrm } from "./tree/omega-prm.ts";
 export { restMcts } from "./tree/rest-mcts.ts";
