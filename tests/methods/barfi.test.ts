@@ -6,6 +6,7 @@ import {
   barfiNeumann,
   barfiPotentialShaping,
 } from "../../src/methods/shaping/barfi.ts";
+import { solveLinear } from "../../src/operators/linear.ts";
 import { InputError, type RolloutObject } from "../../src/rollouts/index.ts";
 import { credit } from "./credit.ts";
 
@@ -98,13 +99,16 @@ test("the update by its definition, and its derivatives by central differences",
   );
 });
 
-/** The θ at which the inner update stands still, each row with mean 0. */
+/** The θ at which the inner update stands still, by Newton's method (a little damping fixes what no reward decides). */
 function fixedPoint(learner: Learner, trajectories: Trajectories): number[][] {
   let theta = learner.theta;
-  for (let k = 0; k < 1200; k++) {
-    const { delta } = barfiInner({ ...learner, theta, trajectories });
-    const width = theta[0].length;
-    theta = theta.map((row, s) => row.map((x, a) => x + 1.5 * delta[s * width + a]));
+  const width = theta[0].length;
+  for (let k = 0; k < 30; k++) {
+    const { delta, H } = barfiInner({ ...learner, theta, trajectories });
+    const rows = delta.length;
+    const values = Float64Array.from(H.flat(), (h, at) => (at % (rows + 1) === 0 ? 1e-7 : 0) - h);
+    const step = solveLinear({ rows, columns: rows, values }, delta) as Float64Array;
+    theta = theta.map((row, s) => row.map((x, a) => x + step[s * width + a]));
   }
   return theta;
 }
