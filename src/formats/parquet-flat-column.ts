@@ -1,7 +1,8 @@
 import type { promises as fs } from "node:fs";
 import { type Cells, cutCells, type FileColumn, type RawNumbers } from "./columnar-table.ts";
-import { type Dictionary, dictionaryOf, type Page, pageOf, type Unzstd } from "./parquet-flat-page.ts";
+import { dictionaryOf, type Page, pageOf, type Unzstd } from "./parquet-flat-page.ts";
 import type { Leaf, LeafChunk } from "./parquet-flat-schema.ts";
+import type { Values } from "./parquet-flat-values.ts";
 import { BadParquet, intIn, readStruct, structIn, type ThriftStruct } from "./parquet-thrift-read.ts";
 
 /** Bytes read in one go where pages are smaller. */
@@ -75,7 +76,7 @@ export class ColumnReader {
   readonly #bytes: ChunkBytes;
   #place: number;
   #entries = 0;
-  #dictionary: Dictionary | null = null;
+  #dictionary: Values | null = null;
   #page: Page | null = null;
   /** Rows and cells of the page that have been taken. */
   #row = 0;

@@ -1,7 +1,8 @@
 import { gunzipSync } from "node:zlib";
 import type { Cells, RawNumbers } from "./columnar-table.ts";
-import { codecIds, type Leaf, type LeafType } from "./parquet-flat-schema.ts";
-import { decodeLevels, decodeRuns, rowStarts } from "./parquet-levels.ts";
+import { codecIds, type Leaf } from "./parquet-flat-schema.ts";
+import { plainValues, type Values, valuesOf } from "./parquet-flat-values.ts";
+import { decodeLevels, rowStarts } from "./parquet-levels.ts";
 import { BadParquet, intIn, structIn, type ThriftStruct } from "./parquet-thrift-read.ts";
 import { unpackSnappy } from "./snappy.ts";
 
@@ -32,112 +33,16 @@ function unpacked(bytes: Uint8Array, codec: number, length: number, unzstd: Unzs
   return plain;
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** Texts, each behind its length. */
-function plainTexts(bytes: Uint8Array, count: number): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const texts: string[] = [];
-  for (let k = 0, at = 0; k < count; k++) {
-    const length = view.getUint32(at, true);
-    at += 4 + length;
-    if (at > bytes.length) throw new BadParquet("a text reaches beyond its page");
-    texts.push(decoder.decode(bytes.subarray(at - length, at)));
-  }
-  return texts;
-}
-
-function bits(bytes: Uint8Array, count: number): Uint8Array {
-  if (bytes.length * 8 < count) throw new BadParquet("a page is too short");
-  const out = new Uint8Array(count);
-  for (let k = 0; k < count; k++) out[k] = (bytes[k >> 3] >> (k & 7)) & 1;
-  return out;
-}
-
-const physicalArrays = { int32: Int32Array, int64: BigInt64Array, float: Float32Array, double: Float64Array } as const;
-
-type Values = RawNumbers | string[];
-
-/** Values as they stand in a page. Numbers are copied where they do not lie as arrays have to. */
-function plainValues(bytes: Uint8Array, { physical, array }: LeafType, count: number): Values {
-  if (physical === "text") return plainTexts(bytes, count);
-  if (physical === "boolean") return bits(bytes, count);
-  const Kind = physicalArrays[physical];
-  const size = count * Kind.BYTES_PER_ELEMENT;
-  if (bytes.length < size) throw new BadParquet("a page is too short");
-  let own = bytes;
-  if (bytes.byteOffset % Kind.BYTES_PER_ELEMENT !== 0) {
-    own = new Uint8Array(size);
-    own.set(bytes.subarray(0, size));
-  }
-  if (array === Uint8Array) return Uint8Array.from(new Int32Array(own.buffer, own.byteOffset, count));
-  const Made = array as unknown as new (buffer: ArrayBufferLike, from: number, length: number) => RawNumbers;
-  return new Made(own.buffer, own.byteOffset, count);
-}
-
-export type Dictionary = Values;
-
 /**
  * The values of a dictionary page.
  * @throws BadParquet when they are damaged.
  */
-export function dictionaryOf(
-  head: ThriftStruct,
-  body: Uint8Array,
-  leaf: Leaf,
-  codec: number,
-  unzstd: Unzstd,
-): Dictionary {
+export function dictionaryOf(head: ThriftStruct, body: Uint8Array, leaf: Leaf, codec: number, unzstd: Unzstd): Values {
   const about = structIn(head, 7);
   if (about === null) throw new BadParquet("a dictionary has no header");
   const count = intIn(about, 1);
   if (count < 0 || count > mostEntries) throw new BadParquet(`a dictionary of ${count} values`);
   return plainValues(unpacked(body, codec, intIn(head, 2), unzstd), leaf.type, count);
-}
-
-/** Whether each value of a dictionary is its own number, as the writer of this project makes them for bytes. */
-function isCount(dictionary: RawNumbers): boolean {
-  for (let k = 0; k < dictionary.length; k++) if (dictionary[k] !== k) return false;
-  return true;
-}
-
-function chosenValues(bytes: Uint8Array, dictionary: Dictionary | null, count: number): Values {
-  if (dictionary === null) throw new BadParquet("a dictionary is missing");
-  if (count === 0) return dictionary.slice(0, 0) as Values;
-  if (bytes.length === 0) throw new BadParquet("a page is too short");
-  const [width] = bytes;
-  const places = width <= 8 ? new Uint8Array(count) : new Int32Array(count);
-  if (width > 0) decodeRuns(bytes, 1, bytes.length, width, places);
-  let highest = 0;
-  for (let k = 0; k < count; k++) if (places[k] > highest) highest = places[k];
-  if (highest >= dictionary.length) throw new BadParquet("a value is not in its dictionary");
-  if (Array.isArray(dictionary)) return Array.from(places, (place) => dictionary[place]);
-  if (dictionary instanceof Uint8Array && places instanceof Uint8Array && isCount(dictionary)) return places;
-  const out = new (dictionary.constructor as new (length: number) => RawNumbers)(count) as Float64Array;
-  const from = dictionary as Float64Array;
-  for (let k = 0; k < count; k++) out[k] = from[places[k]];
-  return out;
-}
-
-const encodingIds = { plain: 0, plainDictionary: 2, runs: 3, dictionary: 8 };
-
-function valuesOf(
-  bytes: Uint8Array,
-  encoding: number,
-  type: LeafType,
-  count: number,
-  dictionary: Dictionary | null,
-): Values {
-  if (encoding === encodingIds.plain) return plainValues(bytes, type, count);
-  if (encoding === encodingIds.dictionary || encoding === encodingIds.plainDictionary) {
-    return chosenValues(bytes, dictionary, count);
-  }
-  if (encoding !== encodingIds.runs || type.physical !== "boolean" || bytes.length < 4) {
-    throw new BadParquet(`a page in encoding ${encoding}`);
-  }
-  const out = new Uint8Array(count);
-  decodeRuns(bytes, 4, bytes.length, 1, out);
-  return out;
 }
 
 /** The parts of a data page, whichever version it has. */
@@ -272,7 +177,7 @@ export function pageOf(
   body: Uint8Array,
   leaf: Leaf,
   codec: number,
-  dictionary: Dictionary | null,
+  dictionary: Values | null,
   unzstd: Unzstd,
 ): Page {
   const first = structIn(head, 5);
