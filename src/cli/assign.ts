@@ -105,11 +105,14 @@ function rejectsOf(flags: Flags): Rejects {
   return collectRejects(flags.rejects ?? beside);
 }
 
-/** Whether all inputs can be read from the start again: not so standard input and other pipes. */
-async function canReadTwice(inputs: readonly string[]): Promise<boolean> {
+/** How large the inputs are on disk, and whether they can be read from the start again: not so pipes. */
+async function survey(inputs: readonly string[]): Promise<{ inputBytes: number; readTwice: boolean }> {
   const { stat } = await import("node:fs/promises");
-  const found = await Promise.all(inputs.map((path) => (path === "-" ? null : stat(path).catch(() => null))));
-  return inputs.every((path, k) => path !== "-" && found[k]?.isFIFO() !== true);
+  const { resolveInputs } = await import("../formats/inputs.ts");
+  const sources = await resolveInputs(inputs);
+  const found = await Promise.all(sources.map(({ path }) => (path === null ? null : stat(path).catch(() => null))));
+  const inputBytes = found.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+  return { inputBytes, readTwice: found.every((file) => file?.isFile() === true) };
 }
 
 /** The batches of the inputs with credit. */
@@ -130,7 +133,7 @@ async function credit(inputs: readonly string[], flags: Flags, calls: readonly S
       threads,
       memory,
       warn,
-      readTwice: await canReadTwice(inputs),
+      ...(await survey(inputs)),
       contiguous: flags.grouped,
       transient: true,
       extents: () => groupExtents(inputs, { format, signal }),

@@ -36,6 +36,14 @@ export function startProgress(stream: NodeJS.WriteStream = process.stderr): Prog
   };
   const timer = setTimeout(() => void show(), patience);
   timer.unref();
+  const stop = () => {
+    stopped = true;
+    clearTimeout(timer);
+    bar?.stop();
+    bar = null;
+    process.off("exit", stop);
+  };
+  process.once("exit", stop); // the bar has hidden the cursor
   return {
     read(progress) {
       const other = latest !== null && latest.file !== progress.file;
@@ -44,11 +52,6 @@ export function startProgress(stream: NodeJS.WriteStream = process.stderr): Prog
       if (other) bar.setTotal(progress.total ?? 1);
       bar.update(progress.bytes, values(progress));
     },
-    stop() {
-      stopped = true;
-      clearTimeout(timer);
-      bar?.stop();
-      bar = null;
-    },
+    stop,
   };
 }

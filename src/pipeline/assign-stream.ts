@@ -65,10 +65,11 @@ export async function* creditStream(
   calls: readonly SettledCall[],
   options: AssignStreamOptions = {},
 ): AsyncGenerator<Credited> {
-  const { threads = availableParallelism(), memory = defaultMemory(), contiguous } = options;
+  const { threads = availableParallelism(), memory = defaultMemory(), contiguous, inputBytes } = options;
   let extents: ReturnType<NonNullable<GroupOptions["extents"]>> | undefined;
   const groups = {
     contiguous,
+    inputBytes,
     extents: async () => {
       extents ??= options.extents?.() ?? Promise.resolve(null);
       return extents;

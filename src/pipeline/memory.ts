@@ -55,7 +55,7 @@ export function planMemory(limit: number, threads: number): MemoryPlan {
 }
 
 /** The garbage collector is asked for from this share of the limit on. */
-const nearLimit = 0.8;
+const nearLimit = 0.6;
 /** It gets at most one part in this many of the time. */
 const timeShare = 5;
 

@@ -20,6 +20,8 @@ export interface GroupOptions {
   extents?: () => Promise<GroupExtents | null>;
   /** The members of each group stand together. */
   contiguous?: boolean;
+  /** Bytes of the input on disk, where known: groups of a large one are looked at before reading begins. */
+  inputBytes?: number;
 }
 
 /** Starts reading a source; looks after garbage before every batch. */
@@ -52,8 +54,11 @@ export function openPieces(
 async function* grouped(
   batches: AsyncIterable<Batch>,
   plan: MemoryPlan,
-  { extents, contiguous }: GroupOptions,
+  { extents, contiguous, inputBytes = 0 }: GroupOptions,
 ): AsyncGenerator<Batch> {
+  const look = async () => (contiguous === true ? null : await extents?.());
+  // Before the first batch stands in memory, where it is clear that there will be more.
+  const early = inputBytes > plan.chunkBytes ? await look() : undefined;
   const iterator = batches[Symbol.asyncIterator]();
   try {
     const first = await iterator.next();
@@ -63,7 +68,7 @@ async function* grouped(
       yield first.value;
       return;
     }
-    const known = contiguous === true ? null : await extents?.();
+    const known = early ?? (await look());
     const all = resumed([first.value, second.value], iterator);
     yield* wholeGroups(all, { maxBytes: plan.waitBytes, extents: known, contiguous });
   } finally {

@@ -1,10 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { assign } from "../../src/methods/assign.ts";
 import { batchFromObjects, type RolloutObject, rolloutObjects } from "../../src/rollouts/index.ts";
-import { apportion, folderWith, lines, pair } from "./run-cli.ts";
+import { apportion, binary, folderWith, lines, pair } from "./run-cli.ts";
 
 const [a, b] = pair;
 const good = lines(a, b);
@@ -69,6 +70,15 @@ describe("where rollouts come from and go to", () => {
     expect(content()).toBe("before\n");
     expect(run("in.jsonl").code).toBe(0);
     expect(parsed(content())).toEqual(credited("grpo"));
+  });
+
+  const hasBash = process.platform !== "win32" && spawnSync("bash", ["--version"]).status === 0;
+  test.skipIf(!hasBash)("a pipe that has a name is read once", () => {
+    const folder = withFiles({ "in.jsonl": good });
+    const command = `"${process.execPath}" "${binary}" assign <(cat in.jsonl) --method gae -q`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", command], { cwd: folder.path, encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(parsed(stdout)).toEqual(credited("gae"));
   });
 
   test("no rollouts at all", () => {
