@@ -60,6 +60,7 @@ export { grpoProcess } from "./process/grpo-process.ts";
 export { mathShepherd } from "./process/math-shepherd.ts";
 export { p2s } from "./process/p2s.ts";
 export { pure } from "./process/pure.ts";
+export { lare } from "./redistribution/lare.ts";
 export { rudder } from "./redistribution/rudder.ts";
 export { earlyRejection } from "./search/early-rejection.ts";
 export { entropyCritical } from "./selection/entropy-critical.ts";
