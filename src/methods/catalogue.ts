@@ -66,6 +66,7 @@ export { earlyRejection } from "./search/early-rejection.ts";
 export { entropyCritical } from "./selection/entropy-critical.ts";
 export { barfi } from "./shaping/barfi.ts";
 export { carlDriving } from "./shaping/carl-driving.ts";
+export { denseRewards } from "./shaping/dense-rewards.ts";
 export { klShaping } from "./shaping/kl-shaping.ts";
 export { par } from "./shaping/par.ts";
 export { potentialShaping } from "./shaping/potential-shaping.ts";
