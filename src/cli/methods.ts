@@ -138,11 +138,7 @@ async function showFeed(methods: readonly Method[], file: string, flags: Flags):
   }
   const feed = collector.finish();
   if (flags.json === true) {
-    const feeds = feed.feeds.map(({ method, ...rest }) => ({
-      id: method.id,
-      runs: rest.missing.length === 0,
-      ...rest,
-    }));
+    const feeds = feed.feeds.map(({ method, ...rest }) => ({ id: method.id, runs: rest.params !== null, ...rest }));
     process.stdout.write(`${JSON.stringify({ ...feed, feeds })}\n`);
   } else process.stdout.write(`\n${feedLines(feed, view).join("\n")}\n\n`);
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type FileFeed, needed } from "../../analysis/feed.ts";
+import { type Feed, type FileFeed, needed } from "../../analysis/feed.ts";
 import type { Method } from "../../methods/method.ts";
 import { plural } from "../options.ts";
 import { type Cell, tableLines } from "./table.ts";
@@ -49,36 +49,48 @@ export function catalogueLines(methods: readonly Method[], total: number, { widt
   ];
 }
 
+/** What the defaults of a method ask for and do not find. */
+function needs({ missing, refusal }: Feed): string {
+  if (missing.length === 0) return refusal ?? "";
+  return `needs ${needed(missing)}${refusal === null ? "" : ` (${refusal})`}`;
+}
+
+/** What a person should know who runs a method on a file that can feed it. */
+function notes({ method, optional, partly }: Feed, feed: FileFeed): string {
+  const trees = feed.branches && method.branches !== true;
+  return [
+    ...(optional.length > 0 ? [`also reads ${optional.join(", ")}`] : []),
+    ...(partly.length > 0 ? [`only some rollouts have ${partly.join(", ")}`] : []),
+    ...(feed.unscored > 0 && method.unscored !== true && needsReward(method) ? ["needs --unscored leave-out"] : []),
+    ...(trees ? ["needs --branches paths or trunk"] : []),
+  ].join("; ");
+}
+
 /** Which methods a file can feed, and what is missing for the others. */
 export function feedLines(feed: FileFeed, { width, style }: Terminal): string[] {
-  const runs = feed.feeds.filter(({ missing }) => missing.length === 0);
-  const others = feed.feeds.filter(({ missing }) => missing.length > 0);
+  const isDefault = ({ params }: Feed) => params !== null && Object.keys(params).length === 0;
+  const runs = feed.feeds.filter(isDefault);
+  const others = feed.feeds.filter(({ params }) => params === null);
+  const adjusted = feed.feeds.filter((one) => one.params !== null && !isDefault(one));
   const lines = wrap(`${plural(feed.rollouts, "rollout")} with ${feed.columns.join(", ")}`, width - 1);
-  const out = [...lines.map((line) => style.dim(` ${line}`)), ""];
+  const out = lines.map((line) => style.dim(` ${line}`));
   const widest = Math.max(0, ...feed.feeds.map(({ method }) => method.id.length));
-  const nameOf = (method: Method): Cell => ({ text: pad(method.id, widest), set: style.accent });
-  const canRun = runs.map(({ method, optional, partly }): (Cell | string)[] => {
-    const notes = [
-      ...(optional.length > 0 ? [`also reads ${optional.join(", ")}`] : []),
-      ...(partly.length > 0 ? [`only some rollouts have ${partly.join(", ")}`] : []),
-      ...(feed.unscored > 0 && method.unscored !== true && needsReward(method) ? ["needs --unscored leave-out"] : []),
-    ];
-    return [nameOf(method), method.facts.granularity, { text: notes.join("; "), set: style.dim }];
-  });
   const columns = [{ title: "" }, { title: "" }, { title: "", wraps: true, shrinkTo: 24 }];
-  out.push(
-    ` ${style.bold(`${plural(runs.length, "method")} can run`)}`,
-    ...tableLines(columns, canRun, { width, style }),
-  );
-  if (others.length > 0) {
-    const rows = others.map(({ method, missing }): (Cell | string)[] => [
-      nameOf(method),
-      method.facts.granularity,
-      `needs ${needed(missing)}`,
-    ]);
-    out.push("", ` ${style.bold(`${plural(others.length, "method")} cannot yet`)}`);
-    out.push(...tableLines(columns, rows, { width, style }));
+  const list = (title: string, feeds: readonly Feed[], text: (one: Feed) => Cell | string) => {
+    const rows = feeds.map((one): (Cell | string)[] => {
+      const name = { text: pad(one.method.id, widest), set: style.accent };
+      return [name, one.method.facts.granularity, text(one)];
+    });
+    out.push("", ` ${style.bold(title)}`, ...tableLines(columns, rows, { width, style }));
+  };
+  list(`${plural(runs.length, "method")} can run`, runs, (one) => ({ text: notes(one, feed), set: style.dim }));
+  if (adjusted.length > 0) {
+    list(`${plural(adjusted.length, "method")} can run with another setting`, adjusted, (one) => {
+      const [[name, value]] = Object.entries(one.params ?? {});
+      return `--param ${name}=${value}; the default ${one.missing.length > 0 ? "" : "is refused: "}${needs(one)}`;
+    });
   }
+  if (others.length > 0) list(`${plural(others.length, "method")} cannot yet`, others, needs);
   return out;
 }
 
