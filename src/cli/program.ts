@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { register as registerAssign } from "./assign.ts";
+import { register as registerCheck } from "./check.ts";
 import { register as registerCompare } from "./compare.ts";
 import { register as registerDemo } from "./demo.ts";
 import { endingOf, isBrokenPipe } from "./errors.ts";
@@ -8,6 +9,7 @@ import { register as registerImport } from "./import.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerMethods } from "./methods.ts";
 import { interruptCode } from "./signals.ts";
+import { register as registerStarc } from "./starc.ts";
 import { register as registerTrace } from "./trace.ts";
 import { register as registerVectors } from "./vectors.ts";
 
@@ -43,6 +45,8 @@ function commandLine(version: string): Command {
     registerImport,
     registerExport,
     registerTrace,
+    registerStarc,
+    registerCheck,
     registerVectors,
   ];
   for (const register of commands) register(program);
