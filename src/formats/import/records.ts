@@ -50,21 +50,49 @@ function syntaxError(problem: string, text: string, file: string, firstLine: num
   return new InputError(named, { ...where, got: fault.got, hint: fault.hint });
 }
 
+/** Levels of lists and objects in each other that a record may have: far more than logs do, far fewer than calls can. */
+const deepest = 500;
+
+function checkDepth(record: unknown, file: string, line?: number): void {
+  let level = [record];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > deepest) {
+      throw new InputError("lists or objects are nested too deep", {
+        file,
+        line,
+        expected: `at most ${deepest} levels`,
+      });
+    }
+    const below: unknown[] = [];
+    for (const value of level) {
+      if (value === null || typeof value !== "object") continue;
+      for (const cell of Array.isArray(value) ? value : Object.values(value)) below.push(cell);
+    }
+    level = below;
+  }
+}
+
 function parseLine(text: string, file: string, line: number): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw syntaxError("this line is not JSON", text, file, line);
   }
+  checkDepth(value, file, line);
+  return value;
 }
 
 /** The value of a whole JSON document; a fault names its line. */
 function parseDocument(text: string, file: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw syntaxError("this is not JSON", text, file, 1);
   }
+  checkDepth(value, file);
+  return value;
 }
 
 function isMessage(value: unknown): boolean {
