@@ -220,7 +220,7 @@ export function register(program: Command): void {
     .option("--format <name>", "jsonl, parquet or arrow (default: by the name of the output, else jsonl)")
     .option("--input-format <name>", "jsonl, parquet or arrow (default: by name, else by the first bytes)")
     .option("--on-error <action>", "a rollout that does not conform: stop, or skip it", "stop")
-    .option("--rejects <file>", "where skipped rollouts go with the reason (default: OUTPUT.rejects.jsonl)")
+    .option("--rejects <file>", "where skipped rollouts go with the reason (default: OUTPUT.rejects.jsonl; none for -)")
     .option("--unscored <action>", "rollouts without a reward: stop, or leave-out (advantage 0, in no pool)", "stop")
     .option("--branches <reading>", "turns that are a tree: credit every path (paths) or the last one (trunk)")
     .option("--grouped", "the rollouts of each group stand together: no need to look for more of them further down")

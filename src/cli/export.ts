@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { InputError } from "../rollouts/errors.ts";
 import { locateFault } from "./locate.ts";
-import { collect, plural } from "./options.ts";
+import { collect, formatCount, plural } from "./options.ts";
 import { parseParam, readValue } from "./params.ts";
 import { startProgress } from "./progress.ts";
 import { abortOnInterrupt, removeUnfinishedAtExit } from "./signals.ts";
@@ -49,7 +49,7 @@ async function run(kind: string | undefined, inputs: readonly string[], flags: F
     const output = flags.output === "-" ? "standard output" : flags.output;
     const { rollouts, exported, rows, leftOut } = report;
     process.stderr.write(
-      `${kind}: ${plural(rows, "row")} from ${exported} of ${plural(rollouts, "rollout")} to ${output}\n`,
+      `${kind}: ${plural(rows, "row")} from ${formatCount(exported)} of ${plural(rollouts, "rollout")} to ${output}\n`,
     );
     for (const { reason, count, ids } of leftOut) {
       const more = count > ids.length ? ", …" : "";

@@ -104,7 +104,7 @@ export function register(program: Command): void {
     .option("--reward <field>", "field that holds the reward of a record")
     .option("--words", "cut text without token ids into words, for methods on tokens")
     .option("--on-error <action>", "a record that cannot be read: stop, or skip it", "stop")
-    .option("--rejects <file>", "where skipped records go with the reason (default: OUTPUT.rejects.jsonl)")
+    .option("--rejects <file>", "where skipped records go with the reason (default: OUTPUT.rejects.jsonl; none for -)")
     .option("-q, --quiet", "no summary on standard error")
     .addHelpText("after", examples)
     .action(run);

@@ -6,6 +6,7 @@ export class Tally {
   batches = 0;
   #rollouts = 0;
   #tokens = 0;
+  #turns = 0;
   #alone = 0;
   readonly #groups = new Set<string>();
   readonly #written = new Set<string>();
@@ -15,6 +16,7 @@ export class Tally {
     this.batches++;
     this.#rollouts += batch.size;
     this.#tokens += batch.count("token");
+    this.#turns += batch.count("turn");
     for (const name of batch.groupNames) {
       if (name === null) this.#alone++;
       else this.#groups.add(name);
@@ -27,6 +29,7 @@ export class Tally {
     const parts = [plural(this.#rollouts, "rollout"), plural(this.#groups.size + this.#alone, "group")];
     const speed = this.#tokens > 0 ? ` (${formatCount(Math.round(this.#tokens / seconds))} tokens/s)` : "";
     if (this.#tokens > 0) parts.push(plural(this.#tokens, "token"));
+    else if (this.#turns > 0) parts.push(plural(this.#turns, "turn"));
     const columns = this.#written.size > 0 ? `; wrote ${[...this.#written].join(", ")} to ${output}` : "";
     return `${methods.join(", ")}: ${parts.join(", ")} in ${seconds.toFixed(2)} s${speed}${columns}`;
   }
