@@ -82,13 +82,20 @@ function presetFor(method: Method, methods: readonly Method[], preset: string | 
   return has(method) || !methods.some(has) ? preset : undefined;
 }
 
-/** Whether standard input holds Arrow: told from its first bytes, which stay to be read. */
-async function standardInputIsArrow(): Promise<boolean> {
+/** The first bytes of standard input, which stay to be read. */
+async function headOfStandardInput(): Promise<Buffer> {
+  const { fstatSync, readSync } = await import("node:fs");
+  const head = Buffer.alloc(8);
+  if (fstatSync(0).isFile()) return head.subarray(0, readSync(0, head, 0, head.length, 0));
   const { stdin } = process;
   await new Promise((resolve) => stdin.once("readable", resolve).once("error", resolve));
-  const head: Buffer | null = stdin.read();
-  if (head === null) return false;
-  stdin.unshift(head);
+  const first: Buffer | null = stdin.read();
+  if (first !== null) stdin.unshift(first);
+  return first ?? head.subarray(0, 0);
+}
+
+async function standardInputIsArrow(): Promise<boolean> {
+  const head = await headOfStandardInput();
   return head.length >= 4 && (head.readUInt32LE(0) === 0xffffffff || head.toString("latin1", 0, 6) === "ARROW1");
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -59,6 +59,21 @@ describe("where rollouts come from and go to", () => {
     expect(plain.code).toBe(0);
     expect(plain.stdout.slice(0, 200)).not.toContain("{");
     expect(plain.stdout.length).toBeGreaterThan(200);
+  });
+
+  test("a file in the place of standard input", () => {
+    const folder = withFiles({ "in.jsonl": good });
+    apportion(["assign", "in.jsonl", "--method", "grpo", "-o", "in.arrow"], { cwd: folder.path });
+    const run = (name: string, ...more: string[]) => {
+      const file = openSync(join(folder.path, name), "r");
+      const args = [binary, "assign", "-", "--method", "grpo", "-q", ...more];
+      const { stdout } = spawnSync(process.execPath, args, { stdio: [file, "pipe", "inherit"] });
+      closeSync(file);
+      return stdout;
+    };
+    expect(parsed(run("in.jsonl").toString())).toEqual(credited("grpo"));
+    expect(parsed(run("in.arrow", "--format", "jsonl").toString())).toEqual(credited("grpo"));
+    expect(run("in.arrow").readUInt32LE(0)).toBe(0xffffffff);
   });
 
   test("an output that was there is replaced only when all went well", () => {
