@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { register as registerAdvise } from "./advise.ts";
 import { register as registerAssign } from "./assign.ts";
 import { register as registerCheck } from "./check.ts";
 import { register as registerCompare } from "./compare.ts";
@@ -42,6 +43,7 @@ function commandLine(version: string): Command {
     registerCompare,
     registerInspect,
     registerMethods,
+    registerAdvise,
     registerImport,
     registerExport,
     registerTrace,

@@ -168,16 +168,25 @@ export function allHits(features: Features, tree: Tree = selectionTree): Leaf[] 
   return tree.otherwise === null ? hits : [...hits, tree.otherwise];
 }
 
+/** Where a method of the tree stands in the catalogue. */
+export interface Place {
+  id: string;
+  /** Parameters that make the method behave as the one of the tree. */
+  params: Readonly<Record<string, string>>;
+  /** Columns that these parameters need besides. */
+  needs: readonly string[];
+}
+
 /** Methods of the tree that are part of a method with another name here. */
-const partOf: Readonly<Record<string, string>> = {
-  c3: "counterfactual",
-  sharp: "shapley",
-  scar: "shapley",
-  hicra: "entropy-critical",
-  istar: "oprl",
+const partOf: Readonly<Record<string, Place>> = {
+  c3: { id: "counterfactual", params: {}, needs: [] },
+  sharp: { id: "shapley", params: { mode: "sharp" }, needs: ["turns.agent"] },
+  scar: { id: "shapley", params: { mode: "share" }, needs: [] },
+  hicra: { id: "entropy-critical", params: { mode: "hicra" }, needs: ["tokens.planning"] },
+  istar: { id: "oprl", params: {}, needs: [] },
 };
 
-/** The id in the catalogue under which a method of the tree would stand. */
-export function catalogueId(name: string): string {
-  return partOf[name] ?? name;
+/** Where a method of the tree stands in the catalogue, or would stand. */
+export function placeOf(name: string): Place {
+  return partOf[name] ?? { id: name, params: {}, needs: [] };
 }
