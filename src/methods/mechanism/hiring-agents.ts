@@ -43,18 +43,10 @@ function readPayments(gamma: z.output<typeof payments>, game: InformationGame): 
   return gamma.map((own, i) => tensorOf(own, [efforts.count, reports.count, states], `gamma.${i}`));
 }
 
-/** A whole number below `most` out of a column. */
-function index(batch: Batch, path: string, row: number, most: number): number {
-  const value = batch.cells(path)[row];
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < most) return value;
-  throw batch.wrongValue(path, row, `a whole number from 0 to ${most - 1}`, describe(value));
-}
-
-/** Row of the report of every agent of one rollout. */
-function rowsOfAgents(batch: Batch, i: number, names: readonly string[]): number[] {
+/** Row of the report of every agent of one rollout, `agents` being those of all rows. */
+function rowsOfAgents(batch: Batch, i: number, agents: readonly unknown[], names: readonly string[]): number[] {
   const offsets = batch.offsets("turn");
   const rows = new Array<number>(names.length).fill(-1);
-  const agents = batch.cells("turns.agent");
   for (let row = offsets[i]; row < offsets[i + 1]; row++) {
     const agent = names.indexOf(String(agents[row]));
     if (agent < 0 || rows[agent] >= 0)
@@ -83,16 +75,23 @@ function assign(batch: Batch, p: Params): Batch {
   const names = p.agents ?? Array.from({ length: agents }, (_, i) => String(i));
   requireLength(names, agents, "agents");
   const { action } = decisionsOf(game);
+  const cells = batch.size === 0 ? [] : batch.cells("turns.agent");
+  const [effort, report, state] = ["turns.effort", "turns.report", "signals.state"].map((path) => batch.numbers(path));
   const reward = batch.zeros("turn");
   const kept = batch.zeros("rollout");
+  const checked = (path: string, value: number, row: number, most: number) => {
+    if (Number.isInteger(value) && value >= 0 && value < most) return value;
+    throw batch.wrongValue(path, row, `a whole number from 0 to ${most - 1}`, `${value}`);
+  };
   for (let i = 0; i < batch.size; i++) {
-    for (const path of ["turns.agent", "turns.effort", "turns.report", "signals.state"])
-      if (!batch.hasIn(path, i)) throw batch.missing(path, i);
-    const rows = rowsOfAgents(batch, i, names);
-    const flat = (path: string, of: typeof efforts) =>
-      rows.reduce((sum, row, k) => sum + index(batch, path, row, of.sizes[k]) * of.strides[k], 0);
-    const cell = flat("turns.effort", efforts) * reports.count + flat("turns.report", reports);
-    const theta = index(batch, "signals.state", i, states);
+    if (!batch.hasIn("turns.agent", i)) throw batch.missing("turns.agent", i);
+    const rows = rowsOfAgents(batch, i, cells, names);
+    const theta = checked("signals.state", state[i], i, states);
+    let cell = 0;
+    rows.forEach((row, k) => {
+      cell += checked("turns.effort", effort[row], row, efforts.sizes[k]) * efforts.strides[k] * reports.count;
+      cell += checked("turns.report", report[row], row, reports.sizes[k]) * reports.strides[k];
+    });
     kept[i] = game.utility[action[cell] * states + theta];
     rows.forEach((row, k) => {
       reward[row] = gamma[k][cell * states + theta];

@@ -83,28 +83,52 @@ const feedbackArgs = z.object({
   ...batchTerms,
 });
 
+interface Round {
+  scores: ArrayLike<number>;
+  /** 0 or 1. */
+  labels: ArrayLike<number>;
+  rewards: ArrayLike<number>;
+}
+
+interface Feedback {
+  reward: number;
+  /** A residual that an empty group leaves undefined is null: it is not to be counted. */
+  residuals: (number | null)[];
+}
+
+/** What a threshold brings over the `members` of a round; see `ofsFeedback`. */
+function feedback(
+  { scores, labels, rewards }: Round,
+  members: Iterable<number>,
+  threshold: number,
+  { cost, eps_dp, service }: Pick<Params, "cost" | "eps_dp" | "service">,
+): Feedback {
+  const seen = [0, 0];
+  const taken = [0, 0];
+  let total = 0;
+  for (const i of members) {
+    seen[labels[i]]++;
+    if (scores[i] < threshold) continue;
+    taken[labels[i]]++;
+    total += rewards[i];
+  }
+  const accepted = taken[0] + taken[1];
+  const gap = Math.abs(taken[1] / seen[1] - taken[0] / seen[0]);
+  const residuals = [seen[0] === 0 || seen[1] === 0 ? null : gap - eps_dp];
+  const size = seen[0] + seen[1];
+  if (service !== null) residuals.push(size === 0 ? null : service - accepted / size);
+  return { reward: accepted === 0 ? 0 : total / accepted - cost, residuals };
+}
+
 /**
  * What one round with a threshold brought: the mean outcome of the rollouts whose score reaches it, less the cost (0 when
  * there is none), and the residuals |a_1 − a_0| − eps_dp and, with `service`, service − overall acceptance; a_g is the
  * acceptance rate of group g. A residual that an empty group leaves undefined is null: it is not to be counted.
  */
-export function ofsFeedback(args: z.input<typeof feedbackArgs>): { reward: number; residuals: (number | null)[] } {
-  const { scores, labels, rewards, threshold, cost, eps_dp, service } = functionArgs(feedbackArgs, args);
+export function ofsFeedback(args: z.input<typeof feedbackArgs>): Feedback {
+  const { threshold, scores, labels, rewards, ...terms } = functionArgs(feedbackArgs, args);
   sameLength({ scores, labels, rewards });
-  const seen = [0, 0];
-  const taken = [0, 0];
-  let total = 0;
-  scores.forEach((score, i) => {
-    seen[labels[i]]++;
-    if (score < threshold) return;
-    taken[labels[i]]++;
-    total += rewards[i];
-  });
-  const accepted = taken[0] + taken[1];
-  const gap = Math.abs(taken[1] / seen[1] - taken[0] / seen[0]);
-  const residuals = [seen[0] === 0 || seen[1] === 0 ? null : gap - eps_dp];
-  if (service !== null) residuals.push(scores.length === 0 ? null : service - accepted / scores.length);
-  return { reward: accepted === 0 ? 0 : total / accepted - cost, residuals };
+  return feedback({ scores, labels, rewards }, scores.keys(), threshold, terms);
 }
 
 /** Rollouts of each round, rounds in ascending order; without `signals.round` all are of one round. */
@@ -147,15 +171,7 @@ function assign(batch: Batch, p: Params): Batch {
   const { record, round } = startOf(p);
   roundsOf(batch).forEach((members, k) => {
     const { index } = selectThreshold(record, round + k, p);
-    const of = (values: ArrayLike<number>) => members.map((i) => values[i]);
-    const terms = { cost: p.cost, eps_dp: p.eps_dp, service: p.service };
-    const { reward, residuals } = ofsFeedback({
-      scores: of(scores),
-      labels: of(labels) as (0 | 1)[],
-      rewards: of(rewards),
-      threshold: p.grid[index],
-      ...terms,
-    });
+    const { reward, residuals } = feedback({ scores, labels, rewards }, members, p.grid[index], p);
     for (const i of members) {
       threshold[i] = p.grid[index];
       accepted[i] = scores[i] >= p.grid[index] ? 1 : 0;
