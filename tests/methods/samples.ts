@@ -39,8 +39,12 @@ function fractional(rollouts: readonly RolloutObject[]): Set<string> {
   return paths;
 }
 
+/**
+ * A fraction times one of a few factors that are exact in binary: values then differ by a good part or not at all. Tiny
+ * differences would be blown up by the spread of a pool, and single precision with them.
+ */
 function shrink(cell: unknown, random: () => number): unknown {
-  return typeof cell === "number" ? cell * (0.5 + 0.5 * random()) : cell;
+  return typeof cell === "number" ? cell * (0.5 + Math.floor(random() * 5) / 8) : cell;
 }
 
 /** A rollout with every fraction moved towards 0 by up to a half: signs, zeros, whole numbers and nulls stay. */
