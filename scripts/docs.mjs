@@ -1,10 +1,11 @@
-// npm run docs: brings README.md and docs/methods/ up to date. With --check it only says whether they are (exit code 1 if not).
+// npm run docs: brings README.md, docs/methods/ and docs/which-method.md up to date. With --check it only says whether they are (exit code 1 if not).
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { methods, parseRead, runCase } from "../dist/core.js";
 import { methodPage } from "./docs/method-page.mjs";
 import { disputedCases, methodFiles, root, vectorFiles } from "./docs/sources.mjs";
 import { overview, statuses, statusTable } from "./docs/tables.mjs";
+import { whichMethod } from "./docs/which-method.mjs";
 
 const check = process.argv.includes("--check");
 const files = vectorFiles();
@@ -20,6 +21,7 @@ wanted.set(
   readme.replace(marks, (_, start, end) => `${start}${table}${end}`),
 );
 wanted.set("docs/methods/README.md", overview(methods, parseRead));
+wanted.set("docs/which-method.md", whichMethod(methods));
 for (const [id, method] of methods) {
   wanted.set(`docs/methods/${id}.md`, await methodPage(method, sources.get(id), files.get(id), runCase));
 }

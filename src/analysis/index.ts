@@ -8,6 +8,7 @@ export {
 } from "./comparison.ts";
 export { creditColumns, creditTitle, creditTitles } from "./credit-columns.ts";
 export { type Disagreement, rankDisagreements } from "./disagreement.ts";
+export { FeatureCollector, type Seen } from "./features.ts";
 export { type Feed, FeedCollector, type FileFeed } from "./feed.ts";
 export {
   GroupCollector,

@@ -79,6 +79,9 @@ async function settle(seen: Looked["seen"], answers: Map<Feature, Answer>, inter
   }
   const { createInterface } = await import("node:readline/promises");
   const door = interactive ? createInterface({ input: process.stdin, output: process.stderr }) : null;
+  // On a terminal readline takes Ctrl-C for itself; the end of the input (Ctrl-D) counts as no.
+  door?.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
+  const ended = new Promise<string>((resolve) => door?.once("close", () => resolve("")));
   try {
     for (;;) {
       const { path } = walk((feature) => answers.get(feature)?.value === true);
@@ -87,7 +90,7 @@ async function settle(seen: Looked["seen"], answers: Map<Feature, Answer>, inter
       if (door === null) {
         answers.set(open, { feature: open, value: false, by: "default", why: "not known, taken for no" });
       } else {
-        const value = await ask(questions[open], (text) => door.question(text));
+        const value = await ask(questions[open], (text) => Promise.race([door.question(text).catch(() => ""), ended]));
         answers.set(open, { feature: open, value, by: "asked", why: "you said so" });
       }
     }
@@ -193,7 +196,8 @@ Examples:
   apportion advise rollouts.jsonl --answer judge_llm=yes  for scripts: what is not said counts as no
   apportion advise --answer single_turn=yes --json        without a file
 
-Questions (--answer KEY=yes|no): ${keys}.
+Questions for --answer KEY=yes (or no):
+${keys}.
 The questions are asked in the order of a decision tree put together from the survey arXiv 2604.09459.`;
 
 /** Adds the `advise` command. */

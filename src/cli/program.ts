@@ -22,7 +22,7 @@ Examples:
   apportion inspect credited.parquet                   groups, then one rollout with its credit
   apportion compare rollouts.jsonl --methods grpo,rloo,gigpo
 
-Exit status: 0 done, 1 a fault in apportion, 2 bad input, 130 interrupted.
+Exit status: 0 done, 1 a fault in apportion (check: something is missing), 2 bad input, 130 interrupted.
 \`apportion COMMAND --help\` explains a command.`;
 
 /** The command line. Each command loads what it needs when it runs, so that starting costs little. */

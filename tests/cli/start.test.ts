@@ -6,7 +6,10 @@ import { root } from "./dist.ts";
 import { apportion, binary, folderWith, lines, pair } from "./run-cli.ts";
 
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-const commands = ["demo", "assign", "compare", "inspect", "methods", "import", "export", "vectors"];
+const commands = [
+  ...["demo", "assign", "compare", "inspect", "methods", "advise", "import", "export"],
+  ...["trace", "starc", "check", "vectors"],
+];
 
 test("--version", () => {
   expect(apportion(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
