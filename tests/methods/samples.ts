@@ -40,11 +40,12 @@ function fractional(rollouts: readonly RolloutObject[]): Set<string> {
 }
 
 /**
- * A fraction times one of a few factors that are exact in binary: values then differ by a good part or not at all. Tiny
- * differences would be blown up by the spread of a pool, and single precision with them.
+ * A fraction times one of 63 factors. Steps keep values apart, since tiny differences would be blown up by the spread of a
+ * pool, and single precision with them; the odd offset keeps products from meeting at round numbers, where ties and
+ * rounding would be decided by the last bit.
  */
 function shrink(cell: unknown, random: () => number): unknown {
-  return typeof cell === "number" ? cell * (0.5 + Math.floor(random() * 5) / 8) : cell;
+  return typeof cell === "number" ? cell * (0.5 + (Math.floor(random() * 63) + 0.3718) / 128) : cell;
 }
 
 /** A rollout with every fraction moved towards 0 by up to a half: signs, zeros, whole numbers and nulls stay. */
