@@ -15,23 +15,7 @@ test("--version", () => {
   expect(apportion(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-/** Milliseconds of the fastest of some runs: what other processes of the machine take is not counted. */
-function fastest(args: readonly string[]): number {
-  const times = Array.from({ length: 7 }, () => {
-    const started = performance.now();
-    expect(spawnSync(process.execPath, args).status).toBe(0);
-    return performance.now() - started;
-  });
-  return Math.min(...times);
-}
-
-test("starting costs little on top of Node's own start", () => {
-  const node = fastest(["-e", "0"]);
-  expect(fastest([binary, "--version"]) - node).toBeLessThan(50);
-  expect(fastest([binary, "--help"]) - node).toBeLessThan(150);
-});
-
-test("starting loads neither methods nor formats", () => {
+test("starting loads neither methods nor formats, which is what keeps it quick", () => {
   const folder = folderWith({}, onTestFinished);
   const env = { ...process.env, NODE_V8_COVERAGE: folder.path };
   expect(spawnSync(process.execPath, [binary, "--help"], { env }).status).toBe(0);
