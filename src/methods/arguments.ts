@@ -18,16 +18,26 @@ export const count = z.int().min(0);
 
 const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-/** The arguments under the names of the schema: cards write some in snake_case and some in camelCase, so both are taken. */
+/** Whether an argument may be left out but not be null: callers in other languages then write null for "not given". */
+function isOptional(schema: z.core.$ZodType | undefined): boolean {
+  if (schema === undefined) return false;
+  return !z.safeParse(schema, null).success && z.safeParse(schema, undefined).success;
+}
+
+/**
+ * The arguments under the names of the schema: cards write some in snake_case and some in camelCase, so both are taken.
+ * Null in place of an argument that has a default is left out.
+ */
 function respelled(schema: z.ZodObject, given: unknown): unknown {
   if (given === null || typeof given !== "object") return given;
   const names = new Map(Object.keys(schema.shape).map((name) => [camelCase(name), name]));
   const known = Object.entries(given).map(([name, value]) => [names.get(camelCase(name)) ?? name, value]);
-  return Object.fromEntries(known);
+  return Object.fromEntries(known.filter(([name, value]) => value !== null || !isOptional(schema.shape[name])));
 }
 
 /**
- * Arguments of a card's function with defaults filled in. Names may be in snake_case or in camelCase.
+ * Arguments of a card's function with defaults filled in. Names may be in snake_case or in camelCase, and null stands for
+ * an argument with a default that is not given.
  * @throws InputError naming the argument: missing, of another type, null, NaN, infinite or out of range.
  */
 export function functionArgs<S extends z.ZodObject>(schema: S, args: unknown): z.output<S> {
