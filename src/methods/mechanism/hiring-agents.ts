@@ -187,7 +187,7 @@ const optimalArgs = gameArgs.extend({ slack: z.number().min(0).default(0) });
 
 /**
  * The best incentive-compatible mechanism with correlated recommendations, a linear program in μ[b], x_i = μ γ_i and the
- * best payments after deviations (section 3): its value, `mu[b]`, `gamma[i][b][s][θ]` and the table `decision[b][s]`.
+ * best payments after deviations: its value, `mu[b]`, `gamma[i][b][s][θ]` and the table `decision[b][s]`.
  * Optima are not unique; their value is. `slack` makes obeying better than any other effort by slack · μ(b_i), for chances
  * that are only estimated; `null` when payments cannot buy that much.
  */

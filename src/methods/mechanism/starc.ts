@@ -41,7 +41,7 @@ const canonArgs = processArgs.extend({
 });
 
 /**
- * A reward function R[s][a][t] without what cannot change the order of policies: C[s][a][t] (section 3; EPIC and DARD as
+ * A reward function R[s][a][t] without what cannot change the order of policies: C[s][a][t] (EPIC and DARD as
  * in arXiv 2006.13900 and 2201.10081, with uniform states and actions).
  * VAL: Σ_u P(s,a,u) (R(s,a,u) + γ V(u) − V(s)), V the values of `policy` (uniform unless given), solved exactly.
  * VALPotential: R + γ V(t) − V(s). Minimal, MinimalPotential: the smallest Σ C² that can be reached by shaping with or
@@ -65,7 +65,7 @@ const distanceArgs = pairArgs.extend({
 });
 
 /**
- * STARC distance d(A, B) = ‖s(A) − s(B)‖, s(R) = c(R) / n(c(R)), zeros when n(c(R)) ≤ 1e-9 max|R| (definition 2). With
+ * STARC distance d(A, B) = ‖s(A) − s(B)‖, s(R) = c(R) / n(c(R)), zeros when n(c(R)) ≤ 1e-9 max|R|. With
  * the defaults (VAL, both norms 2) it lies in [0, 2]: 0 for the same order of all policies, 2 for the opposite order.
  * Norms over all (s, a, t): 1, 2, inf, and weighted_1 = Σ P|X|, weighted_2 = sqrt(Σ P X²), weighted_inf = max P|X|.
  */
