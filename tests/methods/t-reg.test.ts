@@ -72,7 +72,10 @@ test("the best and the worst of a group are the pair, the others have no weight"
       const pair = values[high] > values[low];
       const loss = tregLoss({ chosen: list[high][1], rejected: list[low][1], ...p });
       rollouts.forEach((_, i) => {
-        const { role, tokens } = rolloutObject(result, i) as { role: string; tokens: { weight: number[] } };
+        const { role, tokens } = rolloutObject(result, i) as unknown as {
+          role: string;
+          tokens: { weight: number[] };
+        };
         expect(role).toBe(pair && i === high ? "chosen" : pair && i === low ? "rejected" : "none");
         const none = list[i][1].logprob.map(() => 0);
         expectNear(

@@ -12,7 +12,7 @@ test("the loss is the weighted mean of −log σ(z), and the gradient its deriva
   fc.assert(
     fc.property(pairs, fc.constantFrom(0, 1e-6, 1), (list, eps) => {
       const weights = list.map(({ weight }) => weight);
-      const total = weights.reduce((a, b) => a + b, 0);
+      const total = weights.reduce<number>((a, b) => a + b, 0);
       const value = (margins: readonly number[]) =>
         total === 0
           ? 0
