@@ -22,9 +22,11 @@ export function statusTable(rows) {
   });
   const done = rows.filter(({ method, passed, cases }) => method !== undefined && passed === cases).length;
   return [
-    `${done} of ${rows.length} cards have their numeric part and pass all of their public vectors.`,
+    `${done} of ${rows.length} cards have their numeric part and pass all of their public vectors (a disputed one differs for`,
+    "a reason given in [disputed.md](tests/conformance/disputed.md)). What a card does online (judges, samplers, training) and the claim it",
+    "makes are not reproduced yet.",
     "",
-    "| method | title | level | year | status |",
+    "| method | title | level | first published | status |",
     "|---|---|---|---|---|",
     ...lines,
   ].join("\n");
