@@ -1,5 +1,5 @@
 // Lint, types, documentation, then the tests. The last line is always `N passed, N failed` (and `, N skipped` where some
-// were); lint, types and documentation count as one test each. --quick leaves out browser and slow tests. Other arguments go to Vitest.
+// were); lint, types and documentation count as one test each. --quick leaves out what is slow. Other arguments go to Vitest.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +10,15 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const quick = process.argv.includes("--quick");
 const forVitest = process.argv.slice(2).filter((argument) => argument !== "--quick");
 const total = { passed: 0, failed: 0, skipped: 0 };
+
+/** What takes long: browsers, fuzzing, and everything that starts the binary many times. */
+const slow = [
+  "tests/browser/**",
+  "tests/fuzz/**",
+  "tests/cli/{assign,bad-input,commands,import-export,memory,signals,starc,vectors,views}*.test.ts",
+  "tests/pipeline/threads.test.ts",
+  "**/*.slow.test.ts",
+];
 
 /** Runs a package's command with this Node, its output going straight through. */
 function run(script, args) {
@@ -32,7 +41,7 @@ function check(name, passes) {
 function vitest() {
   const folder = mkdtempSync(join(tmpdir(), "apportion-test-"));
   const report = join(folder, "report.json");
-  const skips = quick ? ["tests/browser/**", "tests/slow/**", "**/*.slow.test.ts"] : [];
+  const skips = quick ? slow : [];
   const ok = run("vitest/vitest.mjs", [
     "run",
     "--reporter=default",
