@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { binary } from "./run-cli.ts";
 
 const megabyte = 1e6;
-const limit = 200 * megabyte;
+const limit = 512 * megabyte;
 let folder = "";
 
 /** Numbers with several digits, without a generator per digit: every rollout starts elsewhere in one long list. */
@@ -28,7 +28,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "apportion-memory-"));
   for (const kind of ["numbers", "text"] as const) {
     const file = openSync(join(folder, `${kind}.jsonl`), "w");
-    for (let i = 0, bytes = 0; bytes < 1.25 * limit; i += 64) {
+    for (let i = 0, bytes = 0; bytes < 1.15 * limit; i += 64) {
       const piece = Array.from({ length: 64 }, (_, k) => line(i + k, kind)).join("");
       bytes += writeSync(file, piece);
     }
@@ -51,7 +51,7 @@ test.each([
   (kind, method, threads) => {
     const input = join(folder, `${kind}.jsonl`);
     expect(statSync(input).size).toBeGreaterThan(limit);
-    const args = ["assign", input, "--method", method, "--threads", threads, "--memory", "200MB"];
+    const args = ["assign", input, "--method", method, "--threads", threads, "--memory", "512MB"];
     const output = join(folder, "out.jsonl");
     const ended = spawnSync(process.execPath, ["--import", tell, binary, ...args, "-o", output], { encoding: "utf8" });
     expect(ended.status).toBe(0);
@@ -65,8 +65,8 @@ test.each([
 test("what needs the whole input says so and leaves no file", () => {
   const output = join(folder, "whole.jsonl");
   const args = ["assign", join(folder, "numbers.jsonl"), "--method", "grpo", "-p", "std_scope=batch", "-o", output];
-  const { status, stderr } = spawnSync(process.execPath, [binary, ...args, "--memory", "200MB"], { encoding: "utf8" });
-  expect(stderr).toMatch(/^apportion: method grpo: .*whole input.*limit of 200 MB.*--param std_scope=group[^\n]*\n$/);
+  const { status, stderr } = spawnSync(process.execPath, [binary, ...args, "--memory", "512MB"], { encoding: "utf8" });
+  expect(stderr).toMatch(/^apportion: method grpo: .*whole input.*limit of 512 MB.*--param std_scope=group[^\n]*\n$/);
   expect(status).toBe(2);
   expect(() => statSync(output)).toThrow();
 });
