@@ -13,6 +13,8 @@ export type GroupExtents = ReadonlyMap<string, number>;
 export interface WholeGroupsOptions {
   /** About how many bytes of rollouts may wait for the rest of their groups (default 256 MB). */
   maxBytes?: number;
+  /** About how many bytes one batch may hold where the order of the input is given up; a group stays whole all the same. */
+  pieceBytes?: number;
   /** How many members each group has: a group is then given as soon as its last member has come. See `groupExtents`. */
   extents?: GroupExtents | null;
   /**
@@ -156,6 +158,41 @@ function* flush(batches: readonly Batch[]): Generator<Batch> {
   for (const batch of batches) yield* regrouper.take(batch);
 }
 
+/** Batches in which every group is whole, as pieces of a few groups each. */
+function* pieces(batches: readonly Batch[], pieceBytes: number): Generator<Batch> {
+  const pieceOfGroup = new Map<string, number>();
+  let last = 0;
+  let filled = 0;
+  const pieceOf = (name: string | null, bytes: number) => {
+    const known = name === null ? undefined : pieceOfGroup.get(name);
+    if (known !== undefined) return known;
+    if (filled > 0 && filled + bytes > pieceBytes) {
+      last++;
+      filled = 0;
+    }
+    filled += bytes;
+    if (name !== null) pieceOfGroup.set(name, last);
+    return last;
+  };
+  const sizes = new Map<string, number>();
+  const each = batches.map((batch) => batchBytes(batch) / Math.max(batch.size, 1));
+  batches.forEach(({ groupNames }, k) => {
+    for (const name of groupNames) if (name !== null) sizes.set(name, (sizes.get(name) ?? 0) + each[k]);
+  });
+  const places = batches.map(({ groupNames }, k) =>
+    groupNames.map((name) => pieceOf(name, name === null ? each[k] : (sizes.get(name) as number))),
+  );
+  for (let piece = 0; piece <= last; piece++) {
+    const parts: Batch[] = [];
+    batches.forEach((batch, k) => {
+      const chosen = rowNumbers(batch.size).filter((i) => places[k][i] === piece);
+      if (chosen.length === batch.size) parts.push(batch);
+      else if (chosen.length > 0) parts.push(selectRollouts(batch, chosen));
+    });
+    if (parts.length > 0) yield concatBatches(parts);
+  }
+}
+
 /**
  * Regroups batches so that every group is whole in one of them, for methods that look at one group at a time.
  *
@@ -178,7 +215,7 @@ async function* regrouped(
   options: WholeGroupsOptions,
   depth: number,
 ): AsyncGenerator<Batch> {
-  const { maxBytes = defaultMaxBytes, extents, contiguous } = options;
+  const { maxBytes = defaultMaxBytes, pieceBytes = maxBytes, extents, contiguous } = options;
   const regrouper = new Regrouper(expectedFrom(extents), contiguous);
   const spill = new Spill(depth);
   /** Groups whose members are on disk. */
@@ -198,15 +235,17 @@ async function* regrouped(
       if (rest.size > 0) yield* regrouper.take(rest);
       if (regrouper.heldBytes <= maxBytes || depth > deepest) continue;
       const whole = regrouper.release((name) => !regrouper.isOpen(name));
-      if (whole.length > 0) yield concatBatches(whole);
+      yield* pieces(whole, pieceBytes);
       if (regrouper.heldBytes <= maxBytes / 2 || contiguous) continue;
       for (const held of regrouper.releaseAll()) {
         for (const name of held.groupNames) aside.add(name as string);
         await spill.add(held, rowNumbers(held.size));
       }
     }
-    yield* flush(regrouper.releaseAll());
-    for await (const bucket of spill.buckets()) yield* regrouped(bucket, { maxBytes }, depth + 1);
+    const inOrder = depth === 0 && aside.size === 0;
+    const rest = regrouper.releaseAll();
+    yield* inOrder ? flush(rest) : pieces(rest, pieceBytes);
+    for await (const bucket of spill.buckets()) yield* regrouped(bucket, { maxBytes, pieceBytes }, depth + 1);
   } finally {
     await spill.close();
   }

@@ -43,7 +43,7 @@ export function wholeInputAdvice(call: SettledCall, ...before: readonly string[]
     change === null
       ? []
       : [
-          `${change.param}=${params[change.param]} takes statistics over the whole input: --param ${change.param}=${change.value} needs ${change.scope === "group" ? "whole groups" : "single rollouts"} only`,
+          `give --param ${change.param}=${change.value}, which takes no statistics over the whole input and needs ${change.scope === "group" ? "whole groups" : "single rollouts"} only`,
         ];
   return [...before, "raise --memory", ...local].join(", or ");
 }

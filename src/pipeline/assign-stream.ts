@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { type Batch, batchBytes, concatBatches, InputError, ResultMemory } from "../rollouts/index.ts";
+import { type Batch, batchBytes, concatBatches, InputError, levelOf, ResultMemory } from "../rollouts/index.ts";
 import { wholeInputAdvice } from "./advice.ts";
 import {
   type AssignCall,
@@ -75,10 +75,16 @@ export async function* creditStream(
       return extents;
     },
   };
-  const run = { source, calls, plan: planMemory(memory, threads), options, groups };
+  const plan = planMemory(memory, threads, addedColumns(calls));
+  const run = { source, calls, plan, options, groups };
   if (!calls.some(needsWhole)) yield* credit(openPieces(source, calls, run.plan, groups, 1), run);
   else if (calls.every((call) => piecesScope(call) !== null)) yield* inTwoPasses(run);
   else yield* atOnce(run);
+}
+
+/** How many columns below the rollout the calls may write. */
+function addedColumns(calls: readonly SettledCall[]): number {
+  return calls.flatMap(({ method }) => method.writes).filter((path) => levelOf(path) !== "rollout").length;
 }
 
 function runOptions({ unscored, branches, warn }: AssignStreamOptions): RunOptions {

@@ -36,20 +36,24 @@ export function defaultMemory(): number {
   return Math.floor(0.6 * (constrained > 0 && constrained < total ? constrained : total));
 }
 
+/** New columns below the rollout that the shares are meant for; with more of them each piece has to be smaller. */
+const usualColumns = 3;
+
 /**
  * Divides a limit. Each chunk stands in memory several times over: as it is read, in every thread, with the columns that
  * were added, and as the text or the table that is written.
+ * @param columns how many columns of turns, steps and tokens are added to each piece.
  */
-export function planMemory(limit: number, threads: number): MemoryPlan {
+export function planMemory(limit: number, threads: number, columns = usualColumns): MemoryPlan {
   const room = Math.max(limit - base, 0);
   const workers = threads > 1 ? Math.min(threads, Math.floor(room / (4 * perWorker))) : 0;
-  const shared = room - workers * perWorker;
+  const shared = (room - workers * perWorker) / Math.max(1, (usualColumns + columns) / (2 * usualColumns));
   const chunkBytes = Math.min(defaultChunkBytes, Math.max(leastChunk, Math.floor(shared / (10 + 4 * workers))));
   return {
     limit,
     chunkBytes,
     wholeBytes: Math.floor(room / 3),
-    waitBytes: Math.max(4 * leastChunk, Math.floor(shared / 4)),
+    waitBytes: Math.max(4 * leastChunk, Math.floor(shared / 6)),
     workers,
   };
 }

@@ -70,7 +70,13 @@ async function* grouped(
     }
     const known = early ?? (await look());
     const all = resumed([first.value, second.value], iterator);
-    yield* wholeGroups(all, { maxBytes: plan.waitBytes, extents: known, contiguous });
+    const options = { maxBytes: plan.waitBytes, pieceBytes: plan.chunkBytes, extents: known, contiguous };
+    // Groups that were put aside come when nothing is read any more: garbage has to be looked after here, too.
+    const tidy = garbageWatch(plan.limit);
+    for await (const piece of wholeGroups(all, options)) {
+      yield piece;
+      tidy();
+    }
   } finally {
     await iterator.return?.();
   }

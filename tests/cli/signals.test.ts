@@ -53,23 +53,37 @@ test.skipIf(!posix).each(["jsonl", "jsonl.gz", "arrow", "parquet"])(
   },
 );
 
-test.skipIf(!posix)("Ctrl-C while a file is read in threads", async () => {
-  const wide = { value: new Array(2000).fill(0.5), logprob: new Array(2000).fill(-0.1) };
-  const many = Array.from({ length: 4000 }, (_, i) => ({
-    id: `r${i}`,
-    group: `g${i >> 1}`,
-    reward: i % 2,
-    tokens: wide,
-  }));
-  const folder = folderWith({ "in.jsonl": lines(...many) }, onTestFinished);
-  const args = ["assign", "in.jsonl", "--method", "tempo", "--threads", "2", "--memory", "200MB", "-o", "out.jsonl"];
-  const child = startApportion(args, { cwd: folder.path, stdio: ["ignore", "ignore", "pipe"] });
+test.skipIf(!posix)("Ctrl-C while threads are at work", async () => {
+  const folder = folderWith({}, onTestFinished);
+  const args = [
+    "assign",
+    "-",
+    "--method",
+    "grpo",
+    "--grouped",
+    "--threads",
+    "2",
+    "--memory",
+    "200MB",
+    "-o",
+    "out.jsonl",
+  ];
+  const child = startApportion(args, { cwd: folder.path, stdio: ["pipe", "ignore", "pipe"] });
   const end = ended(child);
-  await writing(folder.path, ["in.jsonl"]);
+  child.stdin?.on("error", () => {}); // it goes away before it has read everything
+  const text = lines(...wideRollouts(50));
+  const feed = (round: number) => {
+    child.stdin?.write(
+      text.replaceAll('"id":"r', `"id":"${round}-r`),
+      (error) => error ?? setImmediate(feed, round + 1),
+    );
+  };
+  feed(0); // an input that never ends
+  await writing(folder.path, []);
   await new Promise((resolve) => setTimeout(resolve, 300));
   child.kill("SIGTERM");
   expect(await end).toEqual({ code: 143, stderr: "apportion: interrupted\n" });
-  expect(folder.list()).toEqual(["in.jsonl"]);
+  expect(folder.list()).toEqual([]);
 });
 
 test.skipIf(!posix)("a second Ctrl-C exits at once", async () => {
