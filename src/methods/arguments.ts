@@ -19,8 +19,9 @@ export const count = z.int().min(0);
 const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** Whether an argument may be left out but not be null: callers in other languages then write null for "not given". */
-function isOptional(schema: z.core.$ZodType | undefined): boolean {
-  if (schema === undefined) return false;
+function isOptional(shape: z.core.$ZodShape, name: string): boolean {
+  if (!Object.hasOwn(shape, name)) return false;
+  const schema = shape[name];
   return !z.safeParse(schema, null).success && z.safeParse(schema, undefined).success;
 }
 
@@ -32,7 +33,7 @@ function respelled(schema: z.ZodObject, given: unknown): unknown {
   if (given === null || typeof given !== "object") return given;
   const names = new Map(Object.keys(schema.shape).map((name) => [camelCase(name), name]));
   const known = Object.entries(given).map(([name, value]) => [names.get(camelCase(name)) ?? name, value]);
-  return Object.fromEntries(known.filter(([name, value]) => value !== null || !isOptional(schema.shape[name])));
+  return Object.fromEntries(known.filter(([name, value]) => value !== null || !isOptional(schema.shape, name)));
 }
 
 /**
@@ -58,7 +59,7 @@ export function functionArgs<S extends z.ZodObject>(schema: S, args: unknown): z
  * @throws InputError naming the list that is not as long as the first one.
  */
 export function sameLength(lists: Readonly<Record<string, { readonly length: number }>>): void {
-  const [[first, { length }], ...others] = Object.entries(lists);
+  const [[first, { length }] = ["", []], ...others] = Object.entries(lists);
   for (const [name, list] of others) {
     if (list.length === length) continue;
     throw new InputError(`argument ${name} has another length than ${first}`, {

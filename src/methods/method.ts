@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Batch } from "../rollouts/index.ts";
+import { guardedFunctions } from "./guard.ts";
 
 /** The smallest unit that receives a credit of its own. */
 export type Granularity = "token" | "segment" | "step" | "turn" | "rollout" | "agent" | "group" | "reward-function";
@@ -106,6 +107,8 @@ export interface MethodDefinition<P extends z.ZodObject = z.ZodObject> {
   branches?: boolean;
   /** Functions of the card, by the names of its vector file. */
   functions?: Readonly<Record<string, CardFunction>>;
+  /** Functions whose result is an infinity where the card says so; any other result has to be finite. */
+  infinite?: readonly string[];
   /** What a person should know about a result: one sentence each. Sees the batch with the columns that `assign` added. */
   warnings?: (batch: Batch, params: z.output<P>) => readonly string[];
   /** For methods of scope `batch` that can run in two passes over pieces of the input. */
@@ -126,9 +129,10 @@ export interface Method extends Omit<MethodDefinition, "scope" | "warnings" | "t
  * Declares a method. The definition is checked by the compiler; the result is what the registry lists.
  */
 export function defineMethod<P extends z.ZodObject>(definition: MethodDefinition<P>): Method {
-  const { scope, warnings, assign } = definition;
+  const { id, scope, warnings, assign, functions, infinite } = definition;
   return {
     ...(definition as unknown as MethodDefinition),
+    functions: functions === undefined ? undefined : guardedFunctions(id, functions, infinite),
     scope: typeof scope === "function" ? (params) => scope(params as z.output<P>) : () => scope,
     warnings: warnings === undefined ? undefined : (batch, params) => warnings(batch, params as z.output<P>),
     assign: assign === undefined ? undefined : (batch, params) => assign(batch, params as z.output<P>),

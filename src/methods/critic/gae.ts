@@ -4,6 +4,7 @@ import { clearGaps, policyRuns } from "../../operators/runs.ts";
 import { tokenRewards } from "../../operators/token-rewards.ts";
 import { mergeMoments, type RunMoments, runMoments, whitenRuns } from "../../operators/whiten.ts";
 import { type Batch, markFinite } from "../../rollouts/index.ts";
+import { functionArgs, numberRows, sameLength } from "../arguments.ts";
 import { defineMethod, type TwoPass } from "../method.ts";
 import { ddof, unitInterval } from "../parameters.ts";
 
@@ -58,22 +59,28 @@ const twoPass: TwoPass<Params, RunMoments> = {
   apply: assign,
 };
 
-interface ValueLossArgs {
-  value: readonly (readonly number[])[];
-  old_value: readonly (readonly number[])[];
-  returns: readonly (readonly number[])[];
-  mask?: readonly (readonly number[])[];
-  /** Range of the value around its old value; `null` = no clip. Default 0.5. */
-  clip?: number | null;
-  agg?: "token-mean" | "seq-mean-token-mean";
-}
+const valueLossArgs = z.object({
+  value: numberRows,
+  old_value: numberRows,
+  returns: numberRows,
+  /** 1 for policy tokens; all of them when left out. */
+  mask: numberRows.optional(),
+  /** Range of the value around its old value; `null` = no clip. */
+  clip: z.number().nonnegative().nullable().default(0.5),
+  agg: z.enum(["token-mean", "seq-mean-token-mean"]).default("token-mean"),
+});
 
 /**
  * Clipped value loss of PPO (arXiv 1707.06347): token loss ½ max((v − R)², (clip(v, v_old ± c) − R)²).
  * Rows without policy tokens do not count. `clip_fraction` is the share of policy tokens where the clipped square is larger.
  */
-export function valueLoss(args: ValueLossArgs): { loss: number; clip_fraction: number } {
-  const { value, old_value, returns, mask, clip = 0.5, agg = "token-mean" } = args;
+export function valueLoss(args: z.input<typeof valueLossArgs>): { loss: number; clip_fraction: number } {
+  const given = functionArgs(valueLossArgs, args);
+  const { value, old_value, returns, clip, agg } = given;
+  const mask = given.mask ?? value.map((row) => row.map(() => 1));
+  sameLength({ value, old_value, returns, mask });
+  for (const [i, row] of value.entries())
+    sameLength({ value: row, old_value: old_value[i], returns: returns[i], mask: mask[i] });
   let total = 0;
   let tokens = 0;
   let rows = 0;
@@ -82,7 +89,7 @@ export function valueLoss(args: ValueLossArgs): { loss: number; clip_fraction: n
     let sum = 0;
     let n = 0;
     row.forEach((v, t) => {
-      if (mask !== undefined && mask[i][t] === 0) return;
+      if (mask[i][t] === 0) return;
       const plain = (v - returns[i][t]) ** 2;
       const near = clip === null ? v : Math.min(Math.max(v, old_value[i][t] - clip), old_value[i][t] + clip);
       const bounded = (near - returns[i][t]) ** 2;

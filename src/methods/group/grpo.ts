@@ -5,6 +5,7 @@ import { normalizePools, poolMoments } from "../../operators/normalize.ts";
 import { outcomes } from "../../operators/outcome.ts";
 import { poolByGroup, poolOfCall } from "../../operators/pools.ts";
 import type { Batch } from "../../rollouts/index.ts";
+import { functionArgs, numberList } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
 import { ddof, positiveEps, rewardColumn, singletonZeroOrReward } from "../parameters.ts";
 
@@ -48,11 +49,14 @@ function inverseLengths(batch: Batch): Float64Array {
   return Float64Array.from(policyLengths(batch), (n) => (n === 0 ? 0 : 1 / n));
 }
 
+const groupAdvantageArgs = z.object({
+  rewards: numberList,
+  ...params.pick({ norm_by_std: true, ddof: true, eps: true, singleton: true }).shape,
+});
+
 /** Advantages of one group of rewards; arguments as the parameters of the method. */
-export function groupAdvantage(
-  args: { rewards: readonly number[] } & Partial<Pick<Params, "norm_by_std" | "ddof" | "eps" | "singleton">>,
-): number[] {
-  const { rewards, norm_by_std = true, ddof = 1, eps = 1e-6, singleton = "zero" } = args;
+export function groupAdvantage(args: z.input<typeof groupAdvantageArgs>): number[] {
+  const { rewards, norm_by_std, ddof, eps, singleton } = functionArgs(groupAdvantageArgs, args);
   const pools = { of: new Int32Array(rewards.length), count: 1 };
   return [
     ...normalizePools(rewards, pools, {

@@ -175,5 +175,6 @@ export const c2 = defineMethod({
   writes: ["rollout.verifier_reward", "rollout.advantage", "tokens.advantage"],
   scope: "group",
   functions: { c2Margin, c2SelectPair, c2VerifierReward, c2Infer, c2GeneratorLoss },
+  infinite: ["c2Margin"],
   assign,
 });
