@@ -19,6 +19,7 @@ export function exactGradient(
     if (visits[row] === 0) continue;
     const p = policy.probabilities(row);
     for (let a = 0; a < columns; a++) {
+      if (p[a] === 0) continue;
       gradient[row * columns + a] = visits[row] * p[a] * (rowActionValues[row * columns + a] - rowValues[row]);
     }
   }
