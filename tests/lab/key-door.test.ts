@@ -1,12 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { ToolCall } from "../../src/lab/environments/environment.ts";
 import {
   KeyDoor,
   type KeyDoorState,
   type KeyDoorTask,
-  keyDoorCall,
-  keyDoorOutcomes,
+  keyDoorRules,
   keyDoorText,
   keyDoorVerbs,
   keyDoorView,
@@ -20,6 +18,7 @@ import {
 } from "../../src/lab/environments/key-door-policy.ts";
 import { sampleKeyDoor } from "../../src/lab/environments/key-door-rollouts.ts";
 import { keyDoorValues } from "../../src/lab/environments/key-door-values.ts";
+import { outcomesOf } from "../../src/lab/environments/rules.ts";
 import { splitWords } from "../../src/lab/environments/vocabulary.ts";
 import { Random } from "../../src/lab/random.ts";
 import { batchFromObjects } from "../../src/rollouts/index.ts";
@@ -38,7 +37,7 @@ function randomActions(environment: KeyDoor, seed: number): string[] {
     const actions = environment.actions();
     const action = actions[random.below(actions.length)];
     const { observation, reward, done } = environment.step(action);
-    log.push(`${keyDoorText(action)} ${observation} ${reward} ${done} ${environment.view()}`);
+    log.push(`${action} ${observation} ${reward} ${done} ${environment.view()}`);
   }
   return log;
 }
@@ -65,7 +64,7 @@ test("a snapshot is not changed by what follows it", () => {
   const environment = new KeyDoor(task);
   environment.reset(3);
   const before = environment.snapshot();
-  environment.step(keyDoorCall("take"));
+  environment.step(keyDoorText("take"));
   expect(before.state).toMatchObject({ turn: 0, key: false });
   expect(environment.snapshot().state).toMatchObject({ turn: 1, key: true });
 });
@@ -82,7 +81,7 @@ test("an episode ends with the last turn or an opened locker, and only a find is
       expect(environment.verify()).toBe(last.startsWith(`open(${parcel})`) ? 1 : 0);
       expect(last.includes(" 1 true ")).toBe(environment.verify() === 1);
       expect(last.startsWith("open(") || log.length === given.turns).toBe(true);
-      expect(() => environment.step(keyDoorCall("look"))).toThrow("over");
+      expect(() => environment.step(keyDoorText("look"))).toThrow("over");
     }),
   );
 });
@@ -91,35 +90,39 @@ test("the list is read only with the key and then names the locker", () => {
   const environment = new KeyDoor(task);
   environment.reset(11);
   const { parcel } = environment.snapshot().state;
-  expect(environment.step(keyDoorCall("read")).observation).toBe("The office is locked.");
-  expect(environment.step(keyDoorCall("take")).observation).toBe("You hold the office key.");
-  expect(environment.step(keyDoorCall("read")).observation).toBe(`The list says locker ${parcel}.`);
+  expect(environment.step(keyDoorText("read")).observation).toBe("The office is locked.");
+  expect(environment.step(keyDoorText("take")).observation).toBe("You hold the office key.");
+  expect(environment.step(keyDoorText("read")).observation).toBe(`The list says locker ${parcel}.`);
   expect(environment.view()).toBe(`1 turn left, has the key, parcel in ${parcel}`);
-  expect(environment.step(keyDoorCall("open", parcel))).toEqual({
+  expect(environment.step(keyDoorText("open", parcel))).toEqual({
     observation: "The parcel is inside.",
     reward: 1,
     done: true,
   });
 });
 
-test("what the task does not know is refused", () => {
+test("what the task does not know costs a turn and changes nothing else", () => {
   const environment = new KeyDoor(task);
-  expect(() => environment.step({ name: "fly", arguments: {} })).toThrow("no such action");
-  expect(() => environment.step(keyDoorCall("open", 5))).toThrow("no such action: open(5)");
-  expect(() => environment.step(keyDoorCall("open", 1.5))).toThrow("no such action");
+  for (const action of ["fly()", "open(5)", "open(1.5)", ""]) {
+    environment.reset(1);
+    const before = environment.snapshot().state;
+    expect(environment.step(action)).toEqual({ observation: "Nothing happens.", reward: 0, done: false });
+    expect(environment.snapshot().state).toEqual({ ...before, turn: 1 });
+  }
 });
 
 test("probabilities of the model sum to 1 and steps follow them", () => {
   const start = { turn: 0, key: false, possible: 15, parcel: 3, opened: 0, done: false };
   for (const verb of keyDoorVerbs) {
-    const total = keyDoorOutcomes(task, start, keyDoorCall(verb, 1)).reduce((sum, o) => sum + o.probability, 0);
+    const outcomes = outcomesOf(keyDoorRules(task), start, keyDoorText(verb, 1));
+    const total = outcomes.reduce((sum, { probability }) => sum + probability, 0);
     expect(total).toBeCloseTo(1, 12);
   }
   const environment = new KeyDoor(task);
   let heard = 0;
   for (let seed = 0; seed < 4000; seed++) {
     environment.reset(seed);
-    if (environment.step(keyDoorCall("ask")).observation.startsWith("The porter:")) heard++;
+    if (environment.step(keyDoorText("ask")).observation.startsWith("The porter:")) heard++;
   }
   expect(heard / 4000).toBeGreaterThan(0.57);
   expect(heard / 4000).toBeLessThan(0.63);
@@ -130,6 +133,7 @@ test("probabilities of the model sum to 1 and steps follow them", () => {
  * outcome and every action, and weighs them by how likely the policy is to take them.
  */
 function bruteForce(given: KeyDoorTask, policy: KeyDoorPolicy): Map<string, { weight: number; total: number }> {
+  const rules = keyDoorRules(given);
   const bySeen = new Map<string, { weight: number; total: number }>();
   const add = (seen: string, weight: number, total: number) => {
     const sum = bySeen.get(seen) ?? { weight: 0, total: 0 };
@@ -139,20 +143,20 @@ function bruteForce(given: KeyDoorTask, policy: KeyDoorPolicy): Map<string, { we
     const verbs = verbProbabilities(policy, given, state);
     const lockers = lockerProbabilities(policy, given, state);
     let value = 0;
-    const act = (call: ToolCall, chance: number) => {
+    const act = (action: string, chance: number) => {
       let q = 0;
-      const name = `${seen}|${keyDoorText(call)}`;
-      for (const next of keyDoorOutcomes(given, state, call)) {
-        const told = `${name} ${next.observation}`;
-        const gain = next.done ? next.reward : walk(next.state, told, reach * chance * next.probability);
-        q += next.probability * gain;
+      const name = `${seen}|${action}`;
+      for (const { probability, state: next, result } of outcomesOf(rules, state, action)) {
+        const told = `${name} ${result.observation}`;
+        const gain = result.done ? result.reward : walk(next, told, reach * chance * probability);
+        q += probability * gain;
       }
       add(name, reach * chance, reach * chance * q);
       value += chance * q;
     };
     keyDoorVerbs.forEach((verb, k) => {
-      if (verb !== "open") act(keyDoorCall(verb), verbs[k]);
-      else for (let j = 0; j < given.lockers; j++) act(keyDoorCall(verb, j + 1), verbs[k] * lockers[j]);
+      if (verb !== "open") act(keyDoorText(verb), verbs[k]);
+      else for (let j = 0; j < given.lockers; j++) act(keyDoorText(verb, j + 1), verbs[k] * lockers[j]);
     });
     add(seen, reach, reach * value);
     return value;
@@ -183,10 +187,10 @@ test("exact values equal brute-force enumeration of every episode", () => {
             return verb === "open" ? values.open(known, Number(argument)) : values.verb(known, verb);
           const outcomes = [1, 2, 3].flatMap((parcel) =>
             (known.possible >> (parcel - 1)) & 1
-              ? keyDoorOutcomes(given, { ...known, parcel, opened: 0, done: false }, keyDoorCall(verb))
+              ? outcomesOf(keyDoorRules(given), { ...known, parcel, opened: 0, done: false }, keyDoorText(verb))
               : [],
           );
-          known = outcomes.find((o) => o.observation === observation)?.state as KeyDoorState;
+          known = outcomes.find(({ result }) => result.observation === observation)?.state as KeyDoorState;
         }
         return values.state(known);
       };

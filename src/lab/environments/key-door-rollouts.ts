@@ -1,5 +1,6 @@
 import type { RolloutObject } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
+import { callText } from "./calls.ts";
 import type { ToolCall } from "./environment.ts";
 import {
   KeyDoor,
@@ -7,7 +8,6 @@ import {
   type KeyDoorTask,
   type KeyDoorVerb,
   keyDoorCall,
-  keyDoorText,
   keyDoorVerbs,
 } from "./key-door.ts";
 import { type KeyDoorPolicy, lockerProbabilities, scaledPolicy, verbProbabilities } from "./key-door-policy.ts";
@@ -79,7 +79,7 @@ function pushTokens(tokens: Columns, s: Sampling, state: KeyDoorState, choice: C
   const v = values.state(state);
   const afterVerb = values.verb(state, choice.verb);
   const afterCall = choice.locker === 0 ? afterVerb : values.open(state, choice.locker);
-  const pieces = splitWords(keyDoorText(choice.call));
+  const pieces = splitWords(callText(choice.call));
   pieces.forEach((text, k) => {
     const isVerb = k === 0;
     const isLocker = k === 2 && choice.locker !== 0;
@@ -114,7 +114,7 @@ function sampleRollout(s: Sampling, place: { id: string; group: string; seed: nu
     const view = environment.view();
     const choice = choose(policy, task, state, random);
     const { call } = choice;
-    const { observation, reward } = environment.step(call);
+    const { observation, reward } = environment.step(callText(call));
     pushTokens(tokens, s, state, choice, observation);
     const value = values.state(state);
     const q = choice.locker === 0 ? values.verb(state, choice.verb) : values.open(state, choice.locker);
@@ -122,7 +122,7 @@ function sampleRollout(s: Sampling, place: { id: string; group: string; seed: nu
     push(turns, {
       end: tokens.id.length,
       state: view,
-      text: keyDoorText(call),
+      text: callText(call),
       observation,
       tool_calls: [call],
       reward,

@@ -3,12 +3,13 @@ import {
   type KeyDoorKnowledge,
   type KeyDoorTask,
   type KeyDoorVerb,
-  keyDoorCall,
-  keyDoorOutcomes,
+  keyDoorRules,
+  keyDoorText,
   keyDoorVerbs,
   lockersOf,
 } from "./key-door.ts";
 import { type KeyDoorPolicy, lockerProbabilities, verbProbabilities } from "./key-door-policy.ts";
+import { outcomesOf } from "./rules.ts";
 
 /** Chance of a find under a policy, given only what the agent knows. */
 export interface KeyDoorValues {
@@ -27,6 +28,7 @@ export interface KeyDoorValues {
  * porter's coming and going nor the agent's choices depend on where it lies.
  */
 export function keyDoorValues(task: KeyDoorTask, policy: KeyDoorPolicy): KeyDoorValues {
+  const rules = keyDoorRules(task);
   const memo = new Map<number, number>();
   const open = (known: KeyDoorKnowledge, locker: number) => {
     const possible = lockersOf(known.possible);
@@ -41,8 +43,8 @@ export function keyDoorValues(task: KeyDoorTask, policy: KeyDoorPolicy): KeyDoor
     let total = 0;
     for (const parcel of parcels) {
       const hidden = { ...known, parcel, opened: 0, done: false };
-      for (const outcome of keyDoorOutcomes(task, hidden, keyDoorCall(name))) {
-        total += outcome.probability * (outcome.done ? outcome.reward : state(outcome.state));
+      for (const { probability, state: next, result } of outcomesOf(rules, hidden, keyDoorText(name))) {
+        total += probability * (result.done ? result.reward : state(next));
       }
     }
     return total / parcels.length;

@@ -1,5 +1,8 @@
-import { Random, type RandomState } from "../random.ts";
-import type { Environment, StepResult, ToolCall } from "./environment.ts";
+import { z } from "zod";
+import { callText } from "./calls.ts";
+import { defineEnvironment } from "./entry.ts";
+import type { EnvironmentFacts, ToolCall } from "./environment.ts";
+import { type Clock, type Move, type Rules, RulesEnvironment, type RulesSnapshot } from "./rules.ts";
 
 /** Verbs of the key-door task, in the order in which policies list them. */
 export const keyDoorVerbs = ["take", "read", "ask", "look", "open"] as const;
@@ -23,24 +26,14 @@ export interface KeyDoorKnowledge {
   possible: number;
 }
 
-export interface KeyDoorState extends KeyDoorKnowledge {
+export interface KeyDoorState extends KeyDoorKnowledge, Clock {
   /** Locker that holds the parcel, from 1; hidden from the agent. */
   parcel: number;
   /** Locker that was opened, 0 for none. */
   opened: number;
-  done: boolean;
 }
 
-export interface KeyDoorSnapshot {
-  state: KeyDoorState;
-  random: RandomState;
-}
-
-/** One of the things that can follow an action. */
-export interface KeyDoorOutcome extends StepResult {
-  probability: number;
-  state: KeyDoorState;
-}
+export type KeyDoorSnapshot = RulesSnapshot<KeyDoorState>;
 
 /** Bit set of all lockers of a task. */
 export const allLockers = (task: KeyDoorTask) => 2 ** task.lockers - 1;
@@ -62,10 +55,8 @@ export function keyDoorCall(verb: KeyDoorVerb, locker = 0): ToolCall {
   return { name: verb, arguments: { what } };
 }
 
-/** The call as the agent writes it: `open(3)`. */
-export function keyDoorText(call: ToolCall): string {
-  return `${call.name}(${Object.values(call.arguments).join(", ")})`;
-}
+/** A call as the agent writes it: `open(3)`. */
+export const keyDoorText = (verb: KeyDoorVerb, locker = 0) => callText(keyDoorCall(verb, locker));
 
 /** What the agent can know, in words. */
 export function keyDoorView(task: KeyDoorTask, { turn, key, possible }: KeyDoorKnowledge): string {
@@ -74,62 +65,97 @@ export function keyDoorView(task: KeyDoorTask, { turn, key, possible }: KeyDoorK
   return `${left} ${left === 1 ? "turn" : "turns"} left, ${key ? "has the key" : "no key"}, parcel in ${where}`;
 }
 
-function answer(task: KeyDoorTask, state: KeyDoorState, call: ToolCall): Omit<KeyDoorOutcome, "done">[] {
-  const same = (observation: string) => [{ probability: 1, observation, reward: 0, state }];
-  switch (call.name as KeyDoorVerb) {
+function movesOf(task: KeyDoorTask, state: KeyDoorState, action: string): Move<KeyDoorState>[] {
+  const verb = keyDoorVerbs.find((name) => action.startsWith(name));
+  switch (verb) {
     case "take":
-      if (state.key) return same("You already hold the key.");
-      return [{ probability: 1, observation: "You hold the office key.", reward: 0, state: { ...state, key: true } }];
+      if (state.key) return [{ observation: "You already hold the key.", state }];
+      return [{ observation: "You hold the office key.", state: { ...state, key: true } }];
     case "read": {
-      if (!state.key) return same("The office is locked.");
+      if (!state.key) return [{ observation: "The office is locked.", state }];
       const observation = `The list says locker ${state.parcel}.`;
-      return [{ probability: 1, observation, reward: 0, state: { ...state, possible: 1 << (state.parcel - 1) } }];
+      return [{ observation, state: { ...state, possible: 1 << (state.parcel - 1) } }];
     }
     case "ask": {
       const isLeft = ((leftLockers(task) >> (state.parcel - 1)) & 1) === 1;
       const side = isLeft ? leftLockers(task) : allLockers(task) & ~leftLockers(task);
       const told = { ...state, possible: state.possible & side };
-      const observation = `The porter: on the ${isLeft ? "left" : "right"}.`;
       return [
-        { probability: task.porter, observation, reward: 0, state: told },
-        { probability: 1 - task.porter, observation: "The porter is out.", reward: 0, state },
+        { probability: task.porter, observation: `The porter: on the ${isLeft ? "left" : "right"}.`, state: told },
+        { probability: 1 - task.porter, observation: "The porter is out.", state },
       ];
     }
-    case "look":
-      return same("Rain falls on the yard.");
     case "open": {
-      const opened = Number(call.arguments.locker);
+      const opened = Number(action.slice("open(".length, -1));
       const found = opened === state.parcel;
       const observation = found ? "The parcel is inside." : "The locker is empty.";
-      return [{ probability: 1, observation, reward: found ? 1 : 0, state: { ...state, opened, done: true } }];
+      return [{ observation, reward: found ? 1 : 0, state: { ...state, opened, done: true } }];
     }
+    default:
+      return [{ observation: "Rain falls on the yard.", state }];
   }
 }
 
-function isPossible(task: KeyDoorTask, call: ToolCall): boolean {
-  const verb = keyDoorVerbs.find((name) => name === call.name);
-  if (verb === undefined) return false;
-  const locker = call.arguments.locker;
-  if (verb !== "open") return true;
-  return typeof locker === "number" && Number.isInteger(locker) && locker >= 1 && locker <= task.lockers;
-}
+const facts: EnvironmentFacts = {
+  id: "key-door",
+  title: "Key and door",
+  task:
+    "A parcel lies in one of several lockers; a list behind a locked door says in which. " +
+    "Opening a locker ends the episode, and only a find is rewarded.",
+  horizon: "turns (4)",
+  branching: "4 + lockers (8)",
+  observability: "partial: the parcel is hidden, everything else is told",
+  decisive: "early (the key pays off two turns later) and at the end (open now, or learn more first)",
+  level: "turn",
+  agents: ["agent"],
+};
 
-/**
- * Everything that can follow an action, with probabilities that sum to 1: the exact model of the task.
- * @throws Error when the episode is over or the task knows no such action.
- */
-export function keyDoorOutcomes(task: KeyDoorTask, state: KeyDoorState, call: ToolCall): KeyDoorOutcome[] {
-  if (state.done) throw new Error("the episode is over");
-  if (!isPossible(task, call)) throw new Error(`no such action: ${keyDoorText(call)}`);
-  return answer(task, state, call)
-    .filter((outcome) => outcome.probability > 0)
-    .map((outcome) => {
-      const turn = state.turn + 1;
-      const late = turn >= task.turns && !outcome.state.done;
-      const observation = late ? `${outcome.observation} Time is up.` : outcome.observation;
-      const done = outcome.state.done || late;
-      return { ...outcome, observation, done, state: { ...outcome.state, turn, done } };
-    });
+const params = z.object({
+  lockers: z.int().min(2).max(9).default(4).describe("number of lockers"),
+  turns: z.int().min(1).max(20).default(4).describe("turns before the office closes"),
+  porter: z.number().min(0).max(1).default(0.6).describe("how likely the porter is in when he is asked"),
+});
+
+/** Rules of the task; each locker is equally likely to hold the parcel. */
+export function keyDoorRules(task: KeyDoorTask): Rules<KeyDoorState> {
+  const { lockers, turns } = task;
+  const calls = [
+    ...keyDoorVerbs.filter((verb) => verb !== "open").map((verb) => keyDoorCall(verb)),
+    ...Array.from({ length: lockers }, (_, k) => keyDoorCall("open", k + 1)),
+  ];
+  const prompt = [
+    `A parcel lies in one of ${lockers} lockers; each is equally likely. Find it within ${turns} turns.`,
+    "The list in the office says which locker; the office key hangs in the hall. The porter may know the side.",
+    "Tools: take(key), read(list), ask(porter), look(window), open(LOCKER). Opening a locker ends the search.",
+  ].join(" ");
+  const verify = ({ opened, parcel }: KeyDoorState) => (opened !== 0 && opened === parcel ? 1 : 0);
+  return {
+    facts,
+    horizon: turns,
+    starts: () => ({
+      count: lockers,
+      state: (k) => ({ turn: 0, key: false, possible: allLockers(task), parcel: k + 1, opened: 0, done: false }),
+    }),
+    prompt: () => prompt,
+    allActions: calls.map(callText),
+    view: (state) => keyDoorView(task, state),
+    moves: (state, action) => movesOf(task, state, action),
+    wasted: "Nothing happens.",
+    late: "Time is up.",
+    texts: () => [
+      prompt,
+      "You already hold the office key. The office is locked. The porter is out: on the left. On the right. Rain falls on the yard.",
+      "The parcel is inside. The locker is empty. The list says locker",
+      ...Array.from({ length: Math.max(turns, lockers) + 1 }, (_, k) => `${k} turns left, ${k} turn left`),
+      "has the key, no key, parcel in",
+    ],
+    verify,
+    meta: ({ parcel }) => ({
+      task,
+      parcel,
+      gold_calls: [keyDoorCall("take"), keyDoorCall("read"), keyDoorCall("open", parcel)],
+    }),
+  };
 }
 
 /**
@@ -141,62 +167,13 @@ export function keyDoorOutcomes(task: KeyDoorTask, state: KeyDoorState, call: To
  * told. The decisive choice lies early (the key pays off two turns later) and at the end (open now, or learn more
  * first); `look` is a distractor; luck enters through the porter and through guesses.
  */
-export class KeyDoor implements Environment<KeyDoorSnapshot> {
+export class KeyDoor extends RulesEnvironment<KeyDoorState> {
   readonly task: KeyDoorTask;
-  #state: KeyDoorState;
-  readonly #random = new Random(0);
 
   constructor(task: KeyDoorTask) {
+    super(keyDoorRules(task));
     this.task = task;
-    this.#state = this.#start();
-  }
-
-  get prompt(): string {
-    const { lockers, turns } = this.task;
-    return [
-      `A parcel lies in one of ${lockers} lockers; each is equally likely. Find it within ${turns} turns.`,
-      "The list in the office says which locker; the office key hangs in the hall. The porter may know the side.",
-      "Tools: take(key), read(list), ask(porter), look(window), open(LOCKER). Opening a locker ends the search.",
-    ].join(" ");
-  }
-
-  reset(seed: number): void {
-    this.#random.state = new Random(seed).state;
-    this.#state = this.#start();
-  }
-
-  step(action: ToolCall): StepResult {
-    const outcomes = keyDoorOutcomes(this.task, this.#state, action);
-    const { observation, reward, done, state } =
-      outcomes.length === 1 ? outcomes[0] : outcomes[this.#random.choose(outcomes.map((o) => o.probability))];
-    this.#state = state;
-    return { observation, reward, done };
-  }
-
-  actions(): readonly ToolCall[] {
-    const lockers = Array.from({ length: this.task.lockers }, (_, k) => keyDoorCall("open", k + 1));
-    return [...keyDoorVerbs.filter((verb) => verb !== "open").map((verb) => keyDoorCall(verb)), ...lockers];
-  }
-
-  view(): string {
-    return keyDoorView(this.task, this.#state);
-  }
-
-  snapshot(): KeyDoorSnapshot {
-    return { state: { ...this.#state }, random: this.#random.state };
-  }
-
-  restore(snapshot: KeyDoorSnapshot): void {
-    this.#state = { ...snapshot.state };
-    this.#random.state = snapshot.random;
-  }
-
-  verify(): number {
-    return this.#state.opened !== 0 && this.#state.opened === this.#state.parcel ? 1 : 0;
-  }
-
-  #start(): KeyDoorState {
-    const parcel = 1 + this.#random.below(this.task.lockers);
-    return { turn: 0, key: false, possible: allLockers(this.task), parcel, opened: 0, done: false };
   }
 }
+
+export const keyDoor = defineEnvironment({ facts, params, make: (task) => new KeyDoor(task) });
