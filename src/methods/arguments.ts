@@ -16,6 +16,9 @@ export const bit = z.union([z.literal(0), z.literal(1)], "0 or 1");
 /** A whole number, 0 or more. */
 export const count = z.int().min(0);
 
+/** A count of rows that are made for it: more of them than this do not fit in memory. */
+export const rowCount = count.max(10_000_000);
+
 const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** Whether an argument may be left out but not be null: callers in other languages then write null for "not given". */

@@ -19,6 +19,15 @@ function nonFinite(value: unknown, path = "the result"): string | null {
   return null;
 }
 
+/** Copies of a value in which one whole number each is a thousand million. */
+function* inflated(value: unknown, depth = 0): Generator<unknown> {
+  if (Number.isInteger(value)) yield 1e9;
+  if (value === null || typeof value !== "object" || depth > 3) return;
+  for (const [key, cell] of Object.entries(value).slice(0, 8)) {
+    for (const big of inflated(cell, depth + 1)) yield Object.assign(structuredClone(value), { [key]: big });
+  }
+}
+
 const functions = [...methods.values()].flatMap(({ id, functions: own = {}, infinite = [] }) =>
   Object.entries(own).map(([name, call]) => ({ id, name, call, infinite })),
 );
@@ -44,5 +53,19 @@ describe.each(functions)("$id: $name", ({ id, name, call, infinite }) => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test("an absurd size is refused or takes no room", async () => {
+    for (const { args } of cases.slice(0, 4)) {
+      for (const given of inflated(args)) {
+        const started = performance.now();
+        try {
+          await call(given);
+        } catch (error) {
+          if (!(error instanceof InputError)) throw error;
+        }
+        expect(performance.now() - started).toBeLessThan(longest);
+      }
+    }
   });
 });

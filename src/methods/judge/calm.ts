@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bits } from "../../operators/ranges.ts";
 import { reverseSumsInto } from "../../operators/returns.ts";
 import { type Batch, InputError } from "../../rollouts/index.ts";
-import { bit, count, functionArgs, sameLength } from "../arguments.ts";
+import { bit, functionArgs, rowCount, sameLength } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
 import { unitInterval } from "../parameters.ts";
 
@@ -110,7 +110,7 @@ export function calmRewardTable(args: z.input<typeof tableArgs>): Record<string,
   return Object.fromEntries([...totals].map(([key, total]) => [key, value(total)]));
 }
 
-const timesArgs = z.object({ answer: z.record(z.string(), z.unknown()).nullable(), n: count });
+const timesArgs = z.object({ answer: z.record(z.string(), z.unknown()).nullable(), n: rowCount });
 
 /** A time as a whole number, truncated towards zero; true is 1, false 0; `null` for anything else. */
 function timeOf(value: unknown): number | null {

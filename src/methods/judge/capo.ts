@@ -6,7 +6,7 @@ import { poolByGroup } from "../../operators/pools.ts";
 import { bits } from "../../operators/ranges.ts";
 import { clearGaps, policyRuns } from "../../operators/runs.ts";
 import { type Batch, type FloatArray, InputError, type NumericArray } from "../../rollouts/index.ts";
-import { bit, functionArgs, numberList, sameLength } from "../arguments.ts";
+import { bit, functionArgs, numberList, rowCount, sameLength } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
 import { ddof, positiveEps } from "../parameters.ts";
 
@@ -164,7 +164,7 @@ const rewardArgs = z.object({
   /** Penalty weight of each step. */
   wrong: numberList,
   /** Exclusive token offset of each step, increasing. */
-  ends: z.array(z.int().min(0)),
+  ends: z.array(rowCount),
   ...weights,
 });
 

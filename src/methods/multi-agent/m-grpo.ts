@@ -3,7 +3,7 @@ import { advantageColumns } from "../../operators/group-credit.ts";
 import { normalizePools } from "../../operators/normalize.ts";
 import { poolByKeys } from "../../operators/pools.ts";
 import { type Batch, describe, InputError } from "../../rollouts/index.ts";
-import { count, functionArgs } from "../arguments.ts";
+import { count, functionArgs, rowCount } from "../arguments.ts";
 import { defineMethod } from "../method.ts";
 import { ddof, positiveEps } from "../parameters.ts";
 
@@ -82,7 +82,7 @@ function assign(batch: Batch, p: Params): Batch {
 }
 
 const alignmentArgs = z.object({
-  count,
+  count: rowCount,
   target,
   order: z.array(count).default([]),
   draws: z.array(count).default([]),

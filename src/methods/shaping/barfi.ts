@@ -130,7 +130,7 @@ const hyperArgs = z.object({
   solver: z.enum(["neumann", "exact"]).default("neumann"),
   damping: z.number().min(0).default(1e-3),
   eta: z.number().positive().default(0.1),
-  n: count.default(5),
+  n: count.max(100_000).default(5),
   lambdaGamma: z.number().min(0).default(0),
 });
 
@@ -178,7 +178,7 @@ const neumannArgs = z.object({
   M: numberRows,
   v: numberList,
   eta: z.number().positive().default(0.1),
-  n: count.default(5),
+  n: count.max(100_000).default(5),
 });
 
 /** M⁻¹ v by n loops of the Neumann series, η Σ_{k ≤ n} (I − η M)^k v; η must be below 1 / largest eigenvalue of M. */

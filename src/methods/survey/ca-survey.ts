@@ -54,7 +54,14 @@ const policyArgs = z
   .default(null);
 const solveArgs = z.object({ task: taskArgs, policy: policyArgs });
 
+/** Actions of all steps together: more than this do not fit in memory. */
+const mostCells = 10_000_000;
+
 function taskOf({ actions, p_on, p_off, rho, slip, steps }: z.output<typeof taskArgs>): BifurcationTask {
+  if (actions * steps.length > mostCells) {
+    const expected = `at most ${Math.floor(mostCells / steps.length)} with ${steps.length} steps`;
+    throw new InputError("argument task.actions not valid", { expected, got: `${actions}` });
+  }
   const built = steps.map((step, t) => {
     const { correct = [] } = step;
     const wrong = correct.findIndex((a) => a >= actions);
