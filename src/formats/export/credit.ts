@@ -10,6 +10,19 @@ export interface Credit {
   has(i: number): boolean;
 }
 
+/** What to do about a column that is not there: the rollouts may have no such rows, or the credit another name. */
+function adviceFor(batch: Batch, path: string): string {
+  const level = levelOf(path);
+  if (level !== "rollout" && !batch.hasLevel(level)) {
+    return `these rollouts have no ${path.split(".")[0]}, so they have no credit there: take another kind, or record them`;
+  }
+  const word = path.slice(path.lastIndexOf(".") + 1);
+  const others = batch.paths.filter((name) => levelOf(name) === level && name.endsWith(`_${word}`));
+  return others.length === 0
+    ? "assign a credit first, or name another column"
+    : `there is ${others.join(", ")}: name one with --param, as in --param ${word}=${others[0]}`;
+}
+
 /** The first of several columns that a batch has. */
 export function firstColumn(batch: Batch, paths: readonly string[]): string | undefined {
   return paths.find((path) => batch.has(path));
@@ -21,7 +34,7 @@ export function firstColumn(batch: Batch, paths: readonly string[]): string | un
  */
 export function creditColumn(batch: Batch, path: string): Credit {
   const level = levelOf(path);
-  if (!batch.has(path)) throw batch.missing(path, 0, "assign a credit first, or name another column");
+  if (!batch.has(path)) throw batch.missing(path, 0, adviceFor(batch, path));
   const values = batch.numbers(path, { absent: 0, missing: 0 });
   const valid = batch.validity(path);
   const offsets = batch.offsets(level);
