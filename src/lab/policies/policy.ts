@@ -17,14 +17,18 @@ export interface Sampling {
   hidden?: boolean;
 }
 
-/** One episode that has to act now. */
-export interface Request {
+/** The moment before an action. */
+export interface Moment {
   /** Which sequence of the session. */
   slot: number;
   /** `environment.view()`: the state of tabular and MLP policies; token policies go by what they have read instead. */
   view: string;
   /** `environment.actions()`: what may be taken now. */
   actions: readonly string[];
+}
+
+/** One episode that has to act now. */
+export interface Request extends Moment {
   /** Where chance comes from; one per episode makes an episode independent of what else is sampled beside it. */
   random: Random;
 }
@@ -41,9 +45,9 @@ export interface Choice {
 /**
  * What a policy read and did in one episode, in the layout of a rollout: one row per token of the response. Policies that
  * choose among whole actions have one token per action (its number in the action list) and none of the environment.
- * Everything that working out log-probabilities anew needs stands in the first five fields.
+ * This is all that working out log-probabilities anew needs.
  */
-export interface Trace {
+export interface Recorded {
   /** Token ids before the response; empty for policies that choose among whole actions. */
   readonly prompt: Int32Array;
   /** Token ids of the response, observations included. */
@@ -54,6 +58,10 @@ export interface Trace {
   readonly views: readonly string[];
   /** Per token, which ids could be chosen (1) and which not (0); null where all could, and where mask is 0. */
   readonly allowed: readonly (Uint8Array | null)[];
+}
+
+/** An episode with what was known of each token when it was drawn. */
+export interface Trace extends Recorded {
   /** log π of each token when it was drawn, among the allowed ones, at temperature 1 and without top-p; 0 where mask is 0. */
   readonly logprob: Float64Array;
   /** Log-probability under the distribution it was drawn from (temperature and top-p applied); 0 where mask is 0. */
@@ -77,6 +85,8 @@ export interface Session {
   choose(requests: readonly Request[]): Choice[];
   /** Appends what the environment answered: token policies read it (mask 0), others ignore it. */
   observe(slot: number, text: string): void;
+  /** log π(action | this moment) at temperature 1: how likely a given action is here, as a whole. Nothing is appended. */
+  score(moment: Moment, action: string): number;
   /** Tokens of the response so far. After `observe`, this is the `end` of the turn. */
   length(slot: number): number;
   /** A second episode with the same past, at no cost of reading it again. */
@@ -133,6 +143,8 @@ export interface Policy {
    * A tabular policy that learns of its states as it meets them puts longer arrays here: take them anew for every update.
    */
   parameters(): Parameters;
+  /** Shapes of the parameters, row-major: what `safetensors` writes beside them. */
+  shapes(): Record<string, readonly number[]>;
   /** Has to be called after the parameters were written to. */
   changed(): void;
   /**
@@ -145,8 +157,8 @@ export interface Policy {
   /** Episodes sampled with the parameters as they are; a session ends when they change. */
   session(sampling?: Sampling): Session;
   /** Log-probabilities, entropies, values and hidden states of recorded tokens under the present parameters. */
-  evaluate(traces: readonly Trace[], options?: { hidden?: boolean }): Evaluation;
-  gradient(traces: readonly Trace[], coefficients: Coefficients): Gradient;
+  evaluate(traces: readonly Recorded[], options?: { hidden?: boolean }): Evaluation;
+  gradient(traces: readonly Recorded[], coefficients: Coefficients): Gradient;
   /** An independent policy with the same parameters: a reference to stay close to, a snapshot of the past. */
   copy(): Policy;
 }
