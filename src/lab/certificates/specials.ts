@@ -1,0 +1,54 @@
+/** What single methods need that does not follow from the columns they declare. */
+export interface Special {
+  /** Columns to choose where several would do. */
+  use?: readonly string[];
+  /** Optional columns to feed as well. */
+  also?: readonly string[];
+  /** Channels of the reward to feed for `rewards.*`. */
+  channels?: readonly string[];
+  /** Column of the credit, where it is not the first of those that say advantage, return or reward; null = none. */
+  credit?: string | null;
+  /** Why none of the laws applies. */
+  none?: string;
+}
+
+const labels = "it labels or ranks steps and rollouts; nothing of what it writes is a credit to train on";
+const pairs = "it compares rollouts in pairs; nothing of what it writes is a credit to train on";
+const domain = (what: string) => `its columns describe ${what}, which no task here has`;
+
+export const specials: Readonly<Record<string, Special>> = {
+  a2tgpo: { also: ["signals.gt_logprob_0"] },
+  calm: { also: ["turns.subgoal_1"] },
+  "carl-driving": { none: domain("a drive (route, speed, collisions)") },
+  "clip-delta": { also: ["rollout.reward"] },
+  "co-reward": {
+    none: "its reward is agreement with rephrased prompts: no outcome is read, and no task here has pairs",
+  },
+  "ctrl-u": { channels: ["rewards.primary", "rewards.auxiliary"] },
+  dno: { none: pairs },
+  "dr-mas": { use: ["rollout.reward"], also: ["turns.agent"] },
+  "duration-aware": { use: ["rollout.reward"] },
+  "early-rejection": { none: labels },
+  "entropy-critical": { use: ["rollout.reward"] },
+  euphonium: { use: ["rollout.reward"] },
+  "fl-gfn": { none: "it writes residuals and a loss of flows, not a credit" },
+  "grounded-prm": { none: labels },
+  "hiring-agents": { none: domain("contracts: effort, report and state of the world") },
+  igpo: { also: ["signals.gt_logprob_0"] },
+  int: { none: "it says which tokens to imitate (weights); it writes no credit" },
+  lare: { none: domain("latent rewards of a language model's own code") },
+  matchtir: { use: ["turns.reward"], also: ["rollout.reward"] },
+  ofs: { none: "it accepts or rejects rollouts; it writes no credit" },
+  "omega-prm": { none: labels },
+  oni: { none: domain("messages of a game that a model has labelled") },
+  "orchestration-traces": { also: ["turns.agent", "turns.role"] },
+  par: { also: ["signals.ref_reward_1"] },
+  prime: { also: ["rollout.reward"], use: ["tokens.ref_logprob"] },
+  pure: { also: ["rollout.reward"] },
+  "rest-mcts": { none: labels },
+  scir: { none: pairs },
+  shapley: { use: ["turns.reward_without"], also: ["turns.agent"] },
+  "sotopia-rl": { channels: ["rewards.goal", "rewards.relationship", "rewards.knowledge"], also: ["turns.agent"] },
+  "stochastic-matching": { none: domain("dispatching to workers of known skill") },
+  "t-reg": { none: "it writes rewards for pairs of preferred and rejected responses, not a credit" },
+};
