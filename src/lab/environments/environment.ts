@@ -74,6 +74,8 @@ export interface Environment<Snapshot = unknown> {
   verify(): number;
   /** Exact verdict on an action in the present state, before it is taken: the reward of a process that never errs. */
   judge?(action: string): number;
+  /** The tool call that an action stands for, for `turns.tool_calls`; null when it is none. */
+  call?(action: string): ToolCall | null;
   /** Facts of this episode for `meta`: `gold_calls`, the right answer, where the decisive choice was. */
   meta?(): Readonly<Record<string, unknown>>;
 }

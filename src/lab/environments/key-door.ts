@@ -137,6 +137,7 @@ export function keyDoorRules(task: KeyDoorTask): Rules<KeyDoorState> {
       state: (k) => ({ turn: 0, key: false, possible: allLockers(task), parcel: k + 1, opened: 0, done: false }),
     }),
     prompt: () => prompt,
+    calls,
     allActions: calls.map(callText),
     view: (state) => keyDoorView(task, state),
     moves: (state, action) => movesOf(task, state, action),

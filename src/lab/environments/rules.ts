@@ -1,6 +1,6 @@
 import { InputError } from "../../rollouts/index.ts";
 import { Random, type RandomState } from "../random.ts";
-import type { EnvironmentFacts, ExactEnvironment, Outcome, StepResult } from "./environment.ts";
+import type { EnvironmentFacts, ExactEnvironment, Outcome, StepResult, ToolCall } from "./environment.ts";
 import { splitWords } from "./vocabulary.ts";
 
 /** What every state keeps. States are plain values and are never changed in place. */
@@ -52,6 +52,8 @@ export interface Rules<State extends Clock> {
   texts(): Iterable<string>;
   verify(state: State): number;
   judge?(state: State, action: string): number;
+  /** The tool calls that actions stand for, if they do: in the order of `allActions`. */
+  calls?: readonly ToolCall[];
   meta?(state: State): Readonly<Record<string, unknown>>;
 }
 
@@ -99,9 +101,13 @@ export class RulesEnvironment<State extends Clock> implements ExactEnvironment<R
   #words: readonly string[] | null = null;
   /** There only if the rules have verdicts. */
   readonly judge?: (action: string) => number;
+  /** There only if actions are tool calls. */
+  readonly call?: (action: string) => ToolCall | null;
 
   constructor(rules: Rules<State>) {
     this.rules = rules;
+    const { calls, allActions } = rules;
+    if (calls !== undefined) this.call = (action) => calls[allActions.indexOf(action)] ?? null;
     if (rules.judge !== undefined) this.judge = (action) => rules.judge?.(this.#state, action) ?? 0;
     this.tasks = rules.tasks ?? 1;
     this.#state = this.#start(0);
@@ -219,8 +225,15 @@ function piecesOf(actions: readonly string[], texts: readonly string[]): string[
   return [...pieces];
 }
 
-/**
- * A seed for one of several tasks that are made at random: the same task for the same pool and number, whatever else is
- * drawn.
- */
-export const taskSeed = (pool: number, task: number) => (Math.imul(pool, 0x2545f491) + task) | 0;
+/** Makes the tasks of a pool at random, each once and when it is asked for; `seed` and number decide alone. */
+export function taskPool<T>(seed: number, make: (random: Random, task: number) => T): (task: number) => T {
+  const made = new Map<number, T>();
+  return (task) => {
+    let found = made.get(task);
+    if (found === undefined) {
+      found = make(new Random((Math.imul(seed, 0x2545f491) + task) | 0), task);
+      made.set(task, found);
+    }
+    return found;
+  };
+}
