@@ -159,6 +159,7 @@ export const feeders: Readonly<Record<string, Feeder>> = {
   "turns.gt_logprob": turn(({ after }) => Math.log(likelihood(after))),
   "turns.return_prediction": predictionAfter,
   "turns.entropy": turn((fed) => (decides(fed) ? fed.turn.choice.entropy : 0)),
+  "turns.attribution_goal": turn(() => 3),
   "turns.subgoal_1": turn((fed) => (decides(fed) && "ag".includes(fed.turn.choice.action) ? 1 : 0)),
   "turns.duration_s": turn(() => 1),
   "turns.aux_reward": turn((fed) => 0.5 * (fed.after - fed.before)),

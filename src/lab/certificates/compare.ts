@@ -31,6 +31,9 @@ interface Failure {
   tokens: number;
 }
 
+/** Credits below this are rounding, blown up by a small spread. */
+const silence = 1e-9;
+
 /** What the numbers of all pairs say so far. */
 interface Tally {
   cases: number;
@@ -71,7 +74,7 @@ function weigh(setting: Setting, trial: Trial, tally: Tally): void {
     const difference = Math.max(...compared.map(({ expected, got }) => Math.abs(expected - got)));
     tally.cases++;
     tally.credit = Math.max(tally.credit, top);
-    if (top < 1e-12) continue;
+    if (top < silence) continue;
     tally.largest = Math.max(tally.largest, difference / top);
     if (difference <= constants * top) continue;
     tally.equal = false;
@@ -121,7 +124,7 @@ export function compareAll(
   }
   const { cases, largest, worst } = tally;
   if (cases === 0) return notApplicable(refusals.length > 0 ? `it refuses every case: ${refusals[0]}` : "no case here");
-  if (tally.credit < 1e-12) return notApplicable("its credit is zero on every task here");
+  if (tally.credit < silence) return notApplicable("its credit is zero on every task here");
   const notes = refusals.length > 0 ? [`refuses some of the cases: ${refusals[0]}`] : [];
   if (worst === null) {
     if (largest > rounding) notes.push("up to the small constants of its normalisation");
@@ -129,4 +132,16 @@ export function compareAll(
   }
   const verdict = factors && tally.proportional ? "factor" : "no";
   return { verdict, cases, largest, notes, counterexample: replayable(setting, worst, titles) };
+}
+
+/** A law that may be read in several ways: the first reading that holds, else what the first one found. */
+export function anyReading(readings: readonly { name: string; find: () => Finding }[]): Finding {
+  const findings: Finding[] = [];
+  for (const { name, find } of readings) {
+    const finding = find();
+    if (finding.verdict === "none") return finding;
+    if (finding.verdict === "yes") return { ...finding, notes: [name, ...(finding.notes ?? [])] };
+    findings.push(finding);
+  }
+  return findings[0];
 }

@@ -1,6 +1,6 @@
 import type { Compared, Finding } from "./certificate.ts";
 import { notApplicable } from "./certificate.ts";
-import { compareAll, type Trial } from "./compare.ts";
+import { anyReading, compareAll, type Pair, type Trial } from "./compare.ts";
 import type { TokenCredit } from "./credit.ts";
 import { agents, cut, type Episode, lengthened, renamed, reversed, widened } from "./episodes.ts";
 import { allGroups, groupSizes, type Setting, solution } from "./setting.ts";
@@ -9,17 +9,12 @@ import { type Change, policyCount, tasks } from "./tasks.ts";
 /** Policies that sample-wise laws are tried under: they matter only to columns that hold exact values. */
 const tried = [0, policyCount - 1];
 
-/** The credit of a whole rollout: the number that its tokens share, or the sum over its tokens. */
-function rolloutCredit({ column }: Setting, { credit }: TokenCredit): number {
-  return column.wholeRollout ? credit[0] : credit.reduce((sum, value) => sum + value, 0);
-}
-
 const nameOf = ({ trajectory }: Episode) => trajectory.path;
 
 /** Trials over all tasks and policies; `trial` gives the pairs of one group. */
 function* trials(
   setting: Setting,
-  pairsOf: (group: readonly Episode[], numbers: readonly number[], task: number, policy: number) => Trial["pairs"],
+  pairsOf: (group: readonly Episode[], numbers: readonly number[], task: number, policy: number) => readonly Pair[],
   only: (size: number) => boolean = () => true,
 ): Generator<Trial> {
   for (const [t, task] of tasks.entries()) {
@@ -33,28 +28,37 @@ function* trials(
   }
 }
 
-/** Zero group mean: the credits of the rollouts of a group sum to 0. */
+const total = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0);
+
+/** What the credits of the rollouts of a group sum up to, a rollout counting as `of` its tokens. */
+function sumOfGroup(group: readonly Episode[], credits: readonly TokenCredit[], of: (credit: Float64Array) => number) {
+  const each = credits.map(({ credit }) => of(credit));
+  const size = Math.max(...each.map(Math.abs));
+  // The first entry says how large the credits are, so that rounding can be told from a sum.
+  return [
+    { what: "largest credit of a rollout", expected: size, got: size },
+    { what: `sum over the rollouts ${group.map(nameOf).join(", ")}`, expected: 0, got: total(each) },
+  ];
+}
+
+/**
+ * Zero group mean: the credits of the rollouts of a group sum to 0, where every rollout counts once (the mean over its
+ * tokens) or every token does (their sum).
+ */
 export function zeroMean(setting: Setting): Finding {
   if (!setting.compares) return notApplicable("it looks at single rollouts: no group");
-  const found = trials(setting, (group) => [
-    {
-      before: group,
-      after: group,
-      what: "the credits of the group do not sum to 0",
-      read: (credits) => sums(group, credits),
-    },
-  ]);
-  const sums = (group: readonly Episode[], credits: readonly TokenCredit[]): Compared[] => {
-    const each = credits.map((credit) => rolloutCredit(setting, credit));
-    const total = each.reduce((sum, value) => sum + value, 0);
-    const size = Math.max(...each.map(Math.abs));
-    // The first entry only says how large the credits are, so that rounding can be told from a sum.
-    return [
-      { what: "largest credit", expected: size, got: size },
-      { what: `sum over ${group.map(nameOf).join(", ")}`, expected: 0, got: total },
-    ];
+  const find = (of: (credit: Float64Array) => number) => () => {
+    const what = "the credits of the group do not sum to 0";
+    const found = trials(setting, (group) => [
+      { before: group, after: group, what, read: (credits) => sumOfGroup(group, credits, of) },
+    ]);
+    return compareAll(setting, found, ["required", "found"], false);
   };
-  return compareAll(setting, found, ["required", "found"], false);
+  const readings = [
+    { name: "each rollout counts once", find: find((credit) => total(credit) / credit.length) },
+    { name: "each token counts once", find: find(total) },
+  ];
+  return anyReading(setting.column.wholeRollout ? readings.slice(0, 1) : readings);
 }
 
 /** Pulls of the tokens that decide something, named by rollout and token. */
@@ -105,49 +109,76 @@ export function shiftLaw(setting: Setting): Finding {
   return compareAll(setting, changed(setting, changes), ["credit before", "credit after"], false);
 }
 
-/** Split: cutting a turn in two where nothing new is learned leaves the sum over its tokens and all other tokens alone. */
-export function splitLaw(setting: Setting): Finding {
-  if (setting.plan.rows.length === 0) return notApplicable("it reads no turns and no steps");
-  const found = trials(
-    setting,
-    (group) =>
-      group.flatMap((episode, i) =>
-        episode.turns.flatMap((_, at) =>
-          (["before", "after"] as const).map((place) => {
-            const before = group.map((one, k) => (k === i ? widened(one, at, place) : one));
-            const after = group.map((one, k) => (k === i ? cut(one, at, place) : one));
-            const first = before[i].turns.slice(0, at).reduce((sum, { tokens }) => sum + tokens.length, 0);
-            const where = place === "before" ? "nothing is decided in the first" : "nothing is decided in the second";
-            return {
-              before,
-              after,
-              what: `turn ${at + 1} of rollout ${i + 1} is cut in two parts; ${where} part`,
-              read: (a: readonly TokenCredit[], b: readonly TokenCredit[]) => joined(group, a, b, i, first),
-            };
-          }),
-        ),
-      ),
-    (size) => size < 3,
+/** Groups in which one turn of one rollout is two tokens long, before and after it is cut between them. */
+function cuts(
+  group: readonly Episode[],
+  compared: (cut: Cut, before: readonly TokenCredit[], after: readonly TokenCredit[]) => readonly Compared[],
+): Pair[] {
+  return group.flatMap((episode, i) =>
+    episode.turns.flatMap((_, at) =>
+      (["before", "after"] as const).map((place) => {
+        const before = group.map((one, k) => (k === i ? widened(one, at, place) : one));
+        const after = group.map((one, k) => (k === i ? cut(one, at, place) : one));
+        const first = before[i].turns.slice(0, at).reduce((sum, { tokens }) => sum + tokens.length, 0);
+        const idle = place === "before" ? "first" : "second";
+        return {
+          before,
+          after,
+          what: `turn ${at + 1} of rollout ${i + 1} is cut in two; nothing is decided in the ${idle} part`,
+          read: (a: readonly TokenCredit[], b: readonly TokenCredit[]) =>
+            compared({ before, after, rollout: i, first }, a, b),
+        };
+      }),
+    ),
   );
-  return compareAll(setting, found, ["one turn", "two turns"], false);
 }
 
-/** Tokens side by side; those of the turn that was cut, `first` and the next of rollout i, as their sum. */
+interface Cut {
+  before: readonly Episode[];
+  after: readonly Episode[];
+  /** The rollout with the cut, and the first of the two tokens. */
+  rollout: number;
+  first: number;
+}
+
+/**
+ * Split: cutting a turn in two, where one part decides nothing and nothing is learned between them, leaves the credit of
+ * every token that decides something, or the sum over the two tokens, as it is.
+ */
+export function splitLaw(setting: Setting): Finding {
+  if (setting.plan.rows.length === 0) return notApplicable("it reads no turns and no steps");
+  const find = (compared: Parameters<typeof cuts>[1]) => () => {
+    const found = trials(
+      setting,
+      (group) => cuts(group, compared),
+      (size) => size < 3,
+    );
+    return compareAll(setting, found, ["one turn", "two turns"], false);
+  };
+  return anyReading([
+    {
+      name: "every choice keeps its credit",
+      find: find(({ before, after }, a, b) => side(pullsOf(before, a), pullsOf(after, b))),
+    },
+    { name: "the sum over the two parts stays", find: find(joined) },
+  ]);
+}
+
+/** Tokens side by side; the two of the turn that was cut as their sum. */
 function joined(
-  group: readonly Episode[],
+  { before: group, rollout, first }: Cut,
   before: readonly TokenCredit[],
   after: readonly TokenCredit[],
-  i: number,
-  first: number,
 ): Compared[] {
   return group.flatMap((episode, k) => {
     const name = (t: number) => `rollout ${k + 1} (${nameOf(episode)}), token ${t + 1}`;
     return [...before[k].pull].flatMap((pull, t) => {
-      const got = after[k].pull[t];
-      if (k !== i || (t !== first && t !== first + 1)) return [{ what: name(t), expected: pull, got }];
+      if (k !== rollout || (t !== first && t !== first + 1)) {
+        return [{ what: name(t), expected: pull, got: after[k].pull[t] }];
+      }
       if (t === first) return [];
       const sum = ({ pull: of }: TokenCredit) => of[first] + of[first + 1];
-      return [{ what: `${name(first)} + ${t + 1}`, expected: sum(before[k]), got: sum(after[k]) }];
+      return [{ what: `${name(first)} and ${t + 1}`, expected: sum(before[k]), got: sum(after[k]) }];
     });
   });
 }

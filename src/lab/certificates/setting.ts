@@ -11,8 +11,6 @@ import { type Change, type Solved, solve, type Task } from "./tasks.ts";
 /** A method with parameters, and how it is fed and read. */
 export interface Setting {
   method: Method;
-  /** Parameters that differ from the defaults. */
-  given: Readonly<Record<string, unknown>>;
   params: Readonly<Record<string, unknown>>;
   scope: Scope;
   plan: Plan;
@@ -29,15 +27,13 @@ export type Group = readonly Episode[];
  */
 export function settingOf(method: Method, given: Readonly<Record<string, unknown>> = {}): Setting | string {
   if (method.assign === undefined) return "the card has functions only, no credit rule";
-  const params = methodParams(method, given);
-  const none = specials[method.id]?.none;
-  if (none !== undefined) return none;
-  const column = creditColumn(method);
-  if (column === null) return "it writes no credit";
+  const params = methodParams(method, { ...specials[method.id]?.params, ...given });
   const plan = planOf(method, params);
   if (typeof plan === "string") return plan;
+  const column = creditColumn(method);
+  if (column === null) return "it writes no credit";
   const scope = method.scope(params);
-  return { method, given, params, scope, plan, column, compares: scope !== "rollout" };
+  return { method, params, scope, plan, column, compares: scope !== "rollout" };
 }
 
 const solutions = new Map<Task, Map<string, Solved>>();
@@ -85,10 +81,10 @@ export function rolloutsOf({ plan }: Setting, groups: readonly Group[], critic: 
 
 /** Runs the method: all groups in one call where it looks at groups or less, a call per group where it looks at calls. */
 export function creditGroups(setting: Setting, groups: readonly Group[], critic: Critic = "exact"): TokenCredit[][] {
-  const { method, given, column, scope } = setting;
+  const { method, params, column, scope } = setting;
   const rollouts = rolloutsOf(setting, groups, critic);
-  if (scope === "batch") return rollouts.map((call) => creditOf(method, given, column, call));
-  const all = creditOf(method, given, column, rollouts.flat());
+  if (scope === "batch") return rollouts.map((call) => creditOf(method, params, column, call));
+  const all = creditOf(method, params, column, rollouts.flat());
   let at = 0;
   return rollouts.map((group) => {
     at += group.length;

@@ -6,8 +6,8 @@ export interface Special {
   also?: readonly string[];
   /** Channels of the reward to feed for `rewards.*`. */
   channels?: readonly string[];
-  /** Column of the credit, where it is not the first of those that say advantage, return or reward; null = none. */
-  credit?: string | null;
+  /** Parameters that have no default. */
+  params?: Readonly<Record<string, unknown>>;
   /** Why none of the laws applies. */
   none?: string;
 }
@@ -25,6 +25,7 @@ export const specials: Readonly<Record<string, Special>> = {
     none: "its reward is agreement with rephrased prompts: no outcome is read, and no task here has pairs",
   },
   "ctrl-u": { channels: ["rewards.primary", "rewards.auxiliary"] },
+  decs: { params: { max_len: 16 } },
   dno: { none: pairs },
   "dr-mas": { use: ["rollout.reward"], also: ["turns.agent"] },
   "duration-aware": { use: ["rollout.reward"] },
@@ -48,7 +49,10 @@ export const specials: Readonly<Record<string, Special>> = {
   "rest-mcts": { none: labels },
   scir: { none: pairs },
   shapley: { use: ["turns.reward_without"], also: ["turns.agent"] },
-  "sotopia-rl": { channels: ["rewards.goal", "rewards.relationship", "rewards.knowledge"], also: ["turns.agent"] },
+  "sotopia-rl": {
+    channels: ["rewards.goal", "rewards.relationship", "rewards.knowledge"],
+    also: ["turns.agent", "turns.attribution_goal"],
+  },
   "stochastic-matching": { none: domain("dispatching to workers of known skill") },
   "t-reg": { none: "it writes rewards for pairs of preferred and rejected responses, not a credit" },
 };

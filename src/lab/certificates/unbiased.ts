@@ -223,6 +223,7 @@ export function unbiased(setting: Setting, stops: boolean): Finding {
   if (!tellsOutcome(setting.plan)) return notApplicable("nothing that it reads says how the episode went");
   const { cases, refusals } = casesOf(setting, stops, "exact");
   if (cases.length === 0) return notApplicable(`it refuses every task here: ${refusals[0]}`);
+  if (cases.every(({ expected }) => dot(expected, expected) === 0)) return notApplicable("its credit is zero here");
   const judged = judge(cases);
   const notes = [...judged.notes];
   if (refusals.length > 0) notes.push(`refuses some of the tasks: ${refusals[0]}`);
