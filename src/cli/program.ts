@@ -9,6 +9,7 @@ import { register as registerExport } from "./export.ts";
 import { register as registerImport } from "./import.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerMethods } from "./methods.ts";
+import { register as registerReproduce } from "./reproduce.ts";
 import { interruptCode } from "./signals.ts";
 import { register as registerStarc } from "./starc.ts";
 import { register as registerTrace } from "./trace.ts";
@@ -47,6 +48,7 @@ function commandLine(version: string): Command {
     registerImport,
     registerExport,
     registerTrace,
+    registerReproduce,
     registerStarc,
     registerCheck,
     registerVectors,

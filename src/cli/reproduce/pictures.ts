@@ -1,0 +1,55 @@
+import { type Experiment, type ExperimentPlot, Summary, type Trial } from "../../lab/experiments/experiment.ts";
+import { barPlot, type LineSeries, linePlot, type PlotDocument } from "../../lab/plots/index.ts";
+
+/** Names in an order that gives the card's own method the first colour and what it is compared with the next ones. */
+function ownFirst(names: readonly string[], id: string): string[] {
+  const own = (name: string) => name === id || name.startsWith(`${id} `) || name.startsWith(`${id},`);
+  return [...names.filter(own), ...names.filter((name) => !own(name))];
+}
+
+/** Mean and 95 % interval of a curve over the seeds, point by point; a gap where a seed has none. */
+function seriesOf(name: string, trials: readonly Trial[], every: number): LineSeries {
+  const curves = trials.map(({ curves = {} }) => curves[name]);
+  if (curves.some((curve) => curve === undefined)) throw new Error(`no curve ${JSON.stringify(name)}`);
+  const points = curves[0].map((_, t) => {
+    const values = curves.map((curve) => curve[t]);
+    if (!values.every(Number.isFinite)) return { mean: Number.NaN, margin: 0 };
+    const summary = new Summary(values.map((value) => ({ measures: { value } })));
+    return { mean: summary.mean("value"), margin: summary.margin("value") };
+  });
+  return {
+    name,
+    x: points.map((_, t) => t * every),
+    y: points.map(({ mean }) => mean),
+    ...(trials.length > 1 && {
+      band: [points.map(({ mean, margin }) => mean - margin), points.map(({ mean, margin }) => mean + margin)],
+    }),
+  };
+}
+
+/** Number of the colour of each bar: by its first word where two or three words share the bars, else one for all. */
+function colours(names: readonly string[], id: string): number[] {
+  const first = names.map((name) => name.split(/[\s,:]/)[0]);
+  const words = ownFirst([...new Set(first)], id);
+  const told = words.length < names.length ? words.length <= 3 : words.length === 2;
+  return first.map((word) => (told ? words.indexOf(word) : 0));
+}
+
+function pictureOf(plot: ExperimentPlot, id: string, trials: readonly Trial[], document: PlotDocument): string {
+  const note = trials.length === 1 ? "one seed" : `mean of ${trials.length} seeds, 95 % interval`;
+  if (plot.kind === "lines") {
+    const series = ownFirst(plot.curves, id).map((name) => seriesOf(name, trials, plot.every ?? 1));
+    return linePlot(document, { title: plot.title, note, x: plot.x, y: plot.y, series });
+  }
+  const summary = new Summary(trials);
+  const series = colours(plot.measures, id);
+  const rows = plot.measures.map((name, k) => {
+    return { name, value: summary.mean(name), margin: summary.margin(name), series: series[k] };
+  });
+  return barPlot(document, { title: plot.title, note, x: plot.y, rows });
+}
+
+/** The plots of an experiment as SVG, in their order. */
+export function picturesOf({ id, plots }: Experiment, trials: readonly Trial[], document: PlotDocument): string[] {
+  return plots.map((plot) => pictureOf(plot, id, trials, document));
+}
