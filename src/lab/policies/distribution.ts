@@ -10,6 +10,8 @@ export class Distribution {
   entropy = 0;
   #logits: ArrayLike<number> = [];
   #from = 0;
+  /** First of the likeliest entries. */
+  #best = 0;
   #logTotal = 0;
   readonly #order: Int32Array;
 
@@ -25,9 +27,12 @@ export class Distribution {
    */
   of(logits: ArrayLike<number>, from: number, allowed: Uint8Array | null): void {
     const { size, probabilities: p } = this;
-    let top = Number.NEGATIVE_INFINITY;
-    for (let k = 0; k < size; k++)
-      if ((allowed === null || allowed[k] === 1) && logits[from + k] > top) top = logits[from + k];
+    let best = -1;
+    for (let k = 0; k < size; k++) {
+      if (allowed !== null && allowed[k] === 0) continue;
+      if (best < 0 || logits[from + k] > logits[from + best]) best = k;
+    }
+    const top = logits[from + best];
     let total = 0;
     let sum = 0;
     for (let k = 0; k < size; k++) {
@@ -43,6 +48,7 @@ export class Distribution {
     for (let k = 0; k < size; k++) p[k] /= total;
     this.#logits = logits;
     this.#from = from;
+    this.#best = best;
     this.#logTotal = top + Math.log(total);
     this.entropy = Math.max(0, Math.log(total) - sum / total);
   }
@@ -65,14 +71,12 @@ export class Distribution {
   /** p^(1/temperature), normalised; at 0 all on the first of the likeliest. */
   #temper(temperature: number): void {
     const { size, probabilities: p } = this;
-    let best = 0;
-    for (let k = 1; k < size; k++) if (p[k] > p[best]) best = k;
     if (temperature === 0) {
       p.fill(0);
-      p[best] = 1;
+      p[this.#best] = 1;
       return;
     }
-    const top = this.#logits[this.#from + best];
+    const top = this.#logits[this.#from + this.#best];
     let total = 0;
     for (let k = 0; k < size; k++) {
       if (p[k] > 0) p[k] = Math.exp((this.#logits[this.#from + k] - top) / temperature);
