@@ -12,6 +12,7 @@ const longest = 2000;
 
 /** Other parameters than the defaults that are worth the same checks. */
 const variants: [string, Record<string, unknown>][] = [
+  ["arithmetic", { grammar: false }],
   ["arithmetic", { modulus: null, terms: 3, largest: 30, reward: "process", max_tokens: 30 }],
   ["minesweeper", { rows: 3, columns: 3, mines: 2, flags: false, reward: "oracle" }],
   ["orchestrator", { parts: 1, workers: 1, p_expert: 1, turns: 6 }],

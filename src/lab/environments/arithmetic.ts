@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { InputError } from "../../rollouts/index.ts";
 import type { Random } from "../random.ts";
 import { defineEnvironment } from "./entry.ts";
 import type { EnvironmentFacts } from "./environment.ts";
@@ -35,7 +36,7 @@ const facts: EnvironmentFacts = {
     "Work out a sum or product of several numbers from left to right, token by token: intermediate results first, each " +
     "closed by a semicolon, then the answer behind an equals sign. Only the answer is rewarded.",
   horizon: "until end is written, at most max_tokens (16)",
-  branching: "13 tokens",
+  branching: "13 tokens; those of the grammar at a time",
   observability: "full",
   decisive: "in every digit: a slip in one intermediate result carries on, unless the answer is written without it",
   level: "token",
@@ -53,6 +54,10 @@ const params = z.object({
     .default(10)
     .describe("every result is taken modulo this number; null: results as they are"),
   max_tokens: z.int().min(3).max(200).default(16).describe("tokens after which an episode ends"),
+  grammar: z
+    .boolean()
+    .default(true)
+    .describe("only tokens that can stand in a derivation may be taken; false: every token, always"),
   reward: z
     .enum(["outcome", "process"])
     .default("outcome")
@@ -133,11 +138,25 @@ function isNext({ results }: Expression, written: readonly string[], token: stri
   return token === ";" ? open === wanted : wanted.startsWith(`${open}${token}`);
 }
 
+/** Tokens that can follow what is written in some derivation of so many steps with numbers of so many digits. */
+function grammatical(written: readonly string[], steps: number, longest: number): readonly string[] {
+  const { closed, open, answer } = read(written);
+  const number = answer ?? open;
+  const more = number.length < longest && number !== "0" ? digits : [];
+  if (answer !== null) return answer === "" ? digits : [...more, "end"];
+  if (open !== "") return [...more, ";"];
+  return closed.length < steps ? [...digits, "="] : ["="];
+}
+
 /** Rules of the task; `expression(task)` is what is to be worked out. */
 export function arithmeticRules(given: Params): Rules<ArithmeticState> & { expression(task: number): Expression } {
-  const { modulus, max_tokens, reward, tasks, seed, terms, largest } = given;
+  const { modulus, max_tokens, grammar, reward, tasks, seed, terms, largest } = given;
   const expression = taskPool(seed, (random) => drawExpression(given, random));
   const about = modulus === null ? "Left to right:" : `Left to right modulo ${modulus}:`;
+  if (modulus === null && largest ** terms > 1e12) {
+    throw new InputError("the results can become too large", { hint: "fewer terms, smaller numbers, or a modulus" });
+  }
+  const longest = String(modulus === null ? Math.max(largest * terms, largest ** terms) : modulus - 1).length;
   const text = (state: ArithmeticState) => expressionText(expression(state.task));
   const verify = ({ task, written }: ArithmeticState) => {
     const { results } = expression(task);
@@ -157,6 +176,7 @@ export function arithmeticRules(given: Params): Rules<ArithmeticState> & { expre
     starts: (task) => ({ count: 1, state: () => ({ turn: 0, done: false, task, written: [] }) }),
     prompt: (state) => `${about} ${text(state)}`,
     allActions: tokens,
+    actions: grammar ? ({ written }) => grammatical(written, terms - 2, longest) : undefined,
     view: (state) => [`${text(state)} :`, ...state.written].join(" "),
     moves: (state, token) => {
       const next = { ...state, written: [...state.written, token], done: token === "end" };
@@ -186,7 +206,8 @@ export function arithmeticRules(given: Params): Rules<ArithmeticState> & { expre
  * Arithmetic with a scratchpad, written token by token: for `3 + 4 * 2` modulo 10 the full derivation is `7 ; = 4 end`.
  * The steps are optional, so a right answer may stand behind wrong steps, and a wrong one behind right steps.
  *
- * Horizon: until `end`, at most `max_tokens`. Branching: 13 tokens. Observability: full. The decisive choice lies in every
+ * Horizon: until `end`, at most `max_tokens`. Branching: 13 tokens, with
+ * `grammar` those that can stand in a derivation. Observability: full. The decisive choice lies in every
  * digit. No chance. `checkSteps` judges each step exactly; verdicts on tokens compare with the full derivation.
  */
 export const arithmetic = defineEnvironment({

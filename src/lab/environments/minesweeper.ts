@@ -43,7 +43,7 @@ const params = z.object({
 });
 type Params = z.output<typeof params>;
 
-/** Rules of the task. Every place of the mines is equally likely. */
+/** Rules of the task. A task is a number in the first corner; all places of the mines that go with it are equally likely. */
 export function minesweeperRules(given: Params): Rules<MinesweeperState> {
   const { rows, columns, mines: count, flags, reward } = given;
   const size = rows * columns;
@@ -71,6 +71,11 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
   };
   const isWon = ({ cells, lost }: MinesweeperState) =>
     !lost && cells.filter((shown) => shown >= 0).length === size - count;
+  /** Cells that are neither the first corner nor next to it, and how many mines can be next to it. */
+  const far = Array.from({ length: size }, (_, at) => at).filter((at) => at !== 0 && !around[0].includes(at));
+  const least = Math.max(0, count - far.length);
+  const most = Math.min(around[0].length, count);
+  const opening = (near: number) => [near, ...new Array<number>(size - 1).fill(hidden)];
   const kinds = flags ? ["reveal", "flag"] : ["reveal"];
   const calls: ToolCall[] = kinds.flatMap((name) =>
     Array.from({ length: size }, (_, at) => ({
@@ -105,16 +110,22 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
   return {
     facts,
     horizon: size,
-    starts: () => ({
-      count: choices(size - 1, count),
-      state: (k) => {
-        const mines = chosen(size - 1, count, k).map((at) => at + 1);
-        const cells: number[] = new Array(size).fill(hidden);
-        cells[0] = around[0].filter((other) => mines.includes(other)).length;
-        return { turn: 0, done: false, mines, cells, lost: false };
-      },
-    }),
-    prompt: () => about,
+    tasks: most - least + 1,
+    starts: (task) => {
+      const near = least + task;
+      const ways = choices(around[0].length, near);
+      return {
+        count: ways * choices(far.length, count - near),
+        state: (k) => {
+          const mines = [
+            ...chosen(around[0].length, near, k % ways).map((at) => around[0][at]),
+            ...chosen(far.length, count - near, Math.floor(k / ways)).map((at) => far[at]),
+          ].sort((a, b) => a - b);
+          return { turn: 0, done: false, mines, cells: opening(near), lost: false };
+        },
+      };
+    },
+    prompt: ({ mines }) => `${about} ${show(opening(around[0].filter((at) => mines.includes(at)).length))}`,
     calls,
     allActions,
     actions: ({ cells }) => allActions.filter((_, k) => cells[k % size] === hidden),
@@ -138,6 +149,7 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
       ];
     },
     wasted: "There is no such hidden cell.",
+    wastedReward: reward === "oracle" ? -2 : 0,
     late: "Time is up.",
     texts: () => [
       about,

@@ -142,7 +142,7 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
         `workers ${state.workers}`,
         ...state.parts.map(partText),
         merged,
-        `${turns - state.turn} turns left`,
+        `turns left: ${turns - state.turn}`,
       ].join(", ");
     },
     moves: (state, action) => (state.at === null ? lead(state, action) : work(state, action)),
@@ -151,7 +151,7 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
     texts: () => [
       `${about} is ready. The reports are put together. please do part open reported, nothing`,
       ...["part", "workers", "Worker", "Success. Failure.", "Worker reports"],
-      ...Array.from({ length: Math.max(turns, workers, parts) + 1 }, (_, k) => `${k} turns left`),
+      ...Array.from({ length: Math.max(turns, workers, parts) + 1 }, (_, k) => `turns left: ${k}`),
     ],
     verify,
     meta: ({ parts: made, workers: spawned }) => ({ parts: made, spawned }),

@@ -46,6 +46,8 @@ export interface Rules<State extends Clock> {
   moves(state: State, action: string): readonly Move<State>[];
   /** Answer to a text that is not an action, or what follows it. */
   wasted: string | ((state: State) => readonly Move<State>[]);
+  /** Reward of such a text if `wasted` is its answer. Default 0. */
+  wastedReward?: number;
   /** What is said when the last action was taken and the task is not done; added to its observation. */
   late: string;
   /** Texts whose pieces, with those of the actions, are all that prompts, observations and views are made of. */
@@ -64,8 +66,11 @@ export interface RulesSnapshot<State> {
 
 const join = (...texts: string[]) => texts.filter((text) => text !== "").join(" ");
 
-function wastedMoves<State extends Clock>({ wasted }: Rules<State>, state: State): readonly Move<State>[] {
-  return typeof wasted === "string" ? [{ state, observation: wasted }] : wasted(state);
+function wastedMoves<State extends Clock>(
+  { wasted, wastedReward }: Rules<State>,
+  state: State,
+): readonly Move<State>[] {
+  return typeof wasted === "string" ? [{ state, observation: wasted, reward: wastedReward }] : wasted(state);
 }
 
 /**

@@ -118,7 +118,7 @@ export function searchRules(given: Params): Rules<SearchState> {
     view: (state) => {
       const left = turns - state.turn;
       const known = state.found.map((fact) => passage(state, fact));
-      return [asked(state), ...known, `${left} turns left.`].join(" ");
+      return [asked(state), ...known, `Turns left: ${left}.`].join(" ");
     },
     moves: (state, action) => {
       const k = allActions.indexOf(action);
@@ -138,7 +138,7 @@ export function searchRules(given: Params): Rules<SearchState> {
     texts: () => [
       `Who is the of? The of is. ${about} That is right. That is wrong. Nothing was found.`,
       ...[...names.slice(0, people), ...relationNames.slice(0, relations)],
-      ...Array.from({ length: turns + 1 }, (_, k) => `${k} turns left.`),
+      ...Array.from({ length: turns + 1 }, (_, k) => `Turns left: ${k}.`),
     ],
     verify,
     judge: (state, action) => {

@@ -111,7 +111,7 @@ export function sokobanRules(given: Params): Rules<SokobanState> & { room(task: 
     sokobanMoveReward({ room: [...state.room], action, max_depth: turns, timeout: state.turn + 1 >= turns }).reward;
   const about =
     "Push every box $ onto a goal . in this room: - is floor, # wall, @ you, * and + stand on a goal. Moves:";
-  const left = (state: SokobanState) => `${turns - state.turn} moves left.`;
+  const left = (state: SokobanState) => `moves left: ${turns - state.turn}.`;
   return {
     facts,
     room,
@@ -130,11 +130,12 @@ export function sokobanRules(given: Params): Rules<SokobanState> & { room(task: 
       return [{ state: { ...next, done }, observation, reward: earned }];
     },
     wasted: "There is no such move.",
+    wastedReward: reward === "oracle" ? -2 : 0,
     late: "Time is up.",
     texts: () => [
       `${about} ${directions.join(", ")}. All boxes are on goals. That way is blocked. / ;`,
       ..."#-.$*@+",
-      ...Array.from({ length: turns + 1 }, (_, k) => `${k} moves left.`),
+      ...Array.from({ length: turns + 1 }, (_, k) => `moves left: ${k}.`),
     ],
     verify: (state) => (isSolved(state.room) ? 1 : 0),
     judge,

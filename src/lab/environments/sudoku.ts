@@ -184,6 +184,7 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
       ];
     },
     wasted: "There is no such blank.",
+    wastedReward: reward === "oracle" ? -2 : 0,
     late: "Time is up.",
     texts: () => [about, ". Solved. Not solved. /", ...Array.from({ length: size }, (_, k) => String(k + 1))],
     verify,

@@ -177,7 +177,7 @@ export function toolCallsRules({ requests, turns, failure, reward, tasks, seed }
     allActions,
     view: (state) => {
       const log = state.made.map((k) => answerTo(k, worlds[state.world]));
-      return [`${wishes(state.task).map(wishText).join(" and ")}.`, ...log, `${turns - state.turn} turns left.`].join(
+      return [`${wishes(state.task).map(wishText).join(" and ")}.`, ...log, `Turns left: ${turns - state.turn}.`].join(
         " ",
       );
     },
@@ -205,7 +205,7 @@ export function toolCallsRules({ requests, turns, failure, reward, tasks, seed }
       ...[...cities, ...currencies, ...days, ...people, ...rooms, ...weathers, ...rates],
       "One is. has. is booked. A note is set. No news. It is noon. Nobody laughs. Nobody",
       ...["tell", "remind", "book", ":"],
-      ...Array.from({ length: turns + 1 }, (_, k) => `${k} turns left.`),
+      ...Array.from({ length: turns + 1 }, (_, k) => `Turns left: ${k}.`),
     ],
     verify,
     judge,
