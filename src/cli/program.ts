@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { register as registerAdvise } from "./advise.ts";
 import { register as registerAssign } from "./assign.ts";
+import { register as registerBench } from "./bench.ts";
 import { register as registerCheck } from "./check.ts";
 import { register as registerCompare } from "./compare.ts";
 import { register as registerDemo } from "./demo.ts";
@@ -9,7 +10,9 @@ import { register as registerExport } from "./export.ts";
 import { register as registerImport } from "./import.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerMethods } from "./methods.ts";
+import { register as registerQuery } from "./query.ts";
 import { register as registerReproduce } from "./reproduce.ts";
+import { register as registerRuns } from "./runs.ts";
 import { interruptCode } from "./signals.ts";
 import { register as registerStarc } from "./starc.ts";
 import { register as registerTrace } from "./trace.ts";
@@ -47,9 +50,12 @@ function commandLine(version: string): Command {
     registerAdvise,
     registerImport,
     registerExport,
+    registerRuns,
+    registerQuery,
     registerTrace,
     registerReproduce,
     registerStarc,
+    registerBench,
     registerCheck,
     registerVectors,
   ];
