@@ -22,11 +22,14 @@ export interface Search {
   reward: number;
 }
 
-/** One episode. Action 0 finds the next piece; with all pieces found, choices no longer matter and are not trained. */
-export function search(chain: EvidenceChain, policy: SoftmaxTable, random: Random): Search {
+/**
+ * One episode. Action 0 finds the next piece; with all pieces found, choices no longer matter and are not trained.
+ * @param start pieces that are known at the beginning.
+ */
+export function search(chain: EvidenceChain, policy: SoftmaxTable, random: Random, start = 0): Search {
   const decisions: Decision[] = [];
   const logprobs: number[] = [];
-  let found = 0;
+  let found = start;
   for (let turn = 0; turn < chain.searches; turn++) {
     if (found === chain.pieces) decisions.push({ row: -1, action: 0 });
     else {
