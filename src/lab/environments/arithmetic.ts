@@ -213,5 +213,6 @@ export function arithmeticRules(given: Params): Rules<ArithmeticState> & { expre
 export const arithmetic = defineEnvironment({
   facts,
   params,
+  small: { terms: 3, tasks: 4, max_tokens: 6 },
   make: (given) => new RulesEnvironment(arithmeticRules(given)),
 });

@@ -7,6 +7,8 @@ export interface EnvironmentEntry {
   facts: EnvironmentFacts;
   /** Parameters: a default, a range and a sentence each. */
   params: z.ZodObject;
+  /** Parameters of a version that is small enough to enumerate; none where the defaults are. */
+  small: Readonly<Record<string, unknown>>;
   /**
    * @param given parameters; those left out have their defaults.
    * @throws InputError naming the parameter: unknown, or out of range.
@@ -36,8 +38,9 @@ function settled<P extends z.ZodObject>(id: string, params: P, given: Readonly<R
 export function defineEnvironment<P extends z.ZodObject>(definition: {
   facts: EnvironmentFacts;
   params: P;
+  small?: z.input<P>;
   make(params: z.output<P>): Environment;
 }): EnvironmentEntry {
-  const { facts, params, make } = definition;
-  return { facts, params, make: (given = {}) => make(settled(facts.id, params, given)) };
+  const { facts, params, small = {}, make } = definition;
+  return { facts, params, small, make: (given = {}) => make(settled(facts.id, params, given)) };
 }

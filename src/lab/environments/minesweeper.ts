@@ -174,5 +174,6 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
 export const minesweeper = defineEnvironment({
   facts,
   params,
+  small: { rows: 3, columns: 3, mines: 2, flags: false },
   make: (given) => new RulesEnvironment(minesweeperRules(given)),
 });

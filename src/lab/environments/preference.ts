@@ -113,5 +113,6 @@ export function preferenceRules(given: Params): Rules<PreferenceState> {
 export const preference = defineEnvironment({
   facts,
   params,
+  small: { topics: 3, asked: 1, max_tokens: 4 },
   make: (given) => new RulesEnvironment(preferenceRules(given)),
 });

@@ -149,7 +149,7 @@ export function searchRules(given: Params): Rules<SearchState> {
     meta: (state) => ({
       task: state.question,
       question: asked(state),
-      answer: names[gold(state)],
+      gold_answer: names[gold(state)],
       gold_evidence: evidence(state).map((fact) => passage(state, fact)),
       gold_calls: [...evidence(state).map((fact) => calls[fact]), calls[count + gold(state)]],
     }),
@@ -167,5 +167,6 @@ export function searchRules(given: Params): Rules<SearchState> {
 export const search = defineEnvironment({
   facts,
   params,
+  small: { people: 3, relations: 1, turns: 4, tasks: 2, worlds: 4 },
   make: (given) => new RulesEnvironment(searchRules(given)),
 });

@@ -156,5 +156,6 @@ export function sokobanRules(given: Params): Rules<SokobanState> & { room(task: 
 export const sokoban = defineEnvironment({
   facts,
   params,
+  small: { tasks: 4, turns: 10, least_moves: 3 },
   make: (given) => new RulesEnvironment(sokobanRules(given)),
 });

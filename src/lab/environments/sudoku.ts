@@ -203,5 +203,6 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
 export const sudoku = defineEnvironment({
   facts,
   params,
+  small: { blanks: 4, tasks: 4 },
   make: (given) => new RulesEnvironment(sudokuRules(given)),
 });

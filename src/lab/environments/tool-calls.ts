@@ -228,5 +228,6 @@ export function toolCallsRules({ requests, turns, failure, reward, tasks, seed }
 export const toolCalls = defineEnvironment({
   facts,
   params,
+  small: { requests: 1, turns: 3, tasks: 1 },
   make: (given) => new RulesEnvironment(toolCallsRules(given)),
 });
