@@ -16,6 +16,7 @@ import { register as registerRuns } from "./runs.ts";
 import { interruptCode } from "./signals.ts";
 import { register as registerStarc } from "./starc.ts";
 import { register as registerTrace } from "./trace.ts";
+import { register as registerTrain } from "./train.ts";
 import { register as registerVectors } from "./vectors.ts";
 
 const examples = `
@@ -53,6 +54,7 @@ function commandLine(version: string): Command {
     registerRuns,
     registerQuery,
     registerTrace,
+    registerTrain,
     registerReproduce,
     registerStarc,
     registerBench,

@@ -120,3 +120,9 @@ function times(a: Float64Array | null, b: Float64Array | null): Float64Array | n
 export function readColumns(calls: readonly CreditCall[]): Set<string> {
   return new Set(calls.flatMap(({ method }) => method.reads.flatMap((entry) => parseRead(entry).anyOf)));
 }
+
+/** Whether one of the methods may read what a critic has learned. */
+export function readsValues(calls: readonly CreditCall[]): boolean {
+  const columns = readColumns(calls);
+  return ["tokens.value", "turns.value", "turns.potential"].some((path) => columns.has(path));
+}

@@ -34,6 +34,31 @@ export interface Metrics {
   credit_share: number;
 }
 
+/** Names of all metrics, in the order in which a table has them. */
+export const metricNames = [
+  "update",
+  "reward",
+  "true_reward",
+  "entropy",
+  "kl",
+  "length",
+  "turns",
+  "loss",
+  "clip_fraction",
+  "approx_kl",
+  "gradient_norm",
+  "lr",
+  "advantage_mean",
+  "advantage_std",
+  "credit_correlation",
+  "credit_sign",
+  "extra_turns",
+  "sample_s",
+  "credit_s",
+  "learn_s",
+  "credit_share",
+] as const satisfies readonly (keyof Metrics)[];
+
 /** Names of the metrics that measure time, and so differ from run to run. */
 export const timings: readonly (keyof Metrics)[] = ["sample_s", "credit_s", "learn_s", "credit_share"];
 

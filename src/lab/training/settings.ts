@@ -5,13 +5,15 @@ import { InputError } from "../../rollouts/index.ts";
 
 /** Settings of a training run, as a trainer has them; snake_case, the same in files, flags and code. */
 export const trainingSettings = z.strictObject({
-  updates: z.int().min(1).default(150).describe("batches to sample and learn from"),
+  updates: z.int().min(1).default(200).describe("batches to sample and learn from"),
   groups: z.int().min(1).default(8).describe("groups per update; all rollouts of a group start alike"),
   group_size: z.int().min(1).default(8).describe("rollouts of a group"),
   same_start: z
     .boolean()
-    .default(false)
-    .describe("rollouts of a group share the hidden start and the luck too, not only the task"),
+    .default(true)
+    .describe(
+      "rollouts of a group begin alike, hidden parts and luck included, as answers to one question do; false = they share the task only",
+    ),
   reward: z
     .enum(["steps", "true"])
     .default("steps")

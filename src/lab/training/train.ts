@@ -1,7 +1,7 @@
 import type { Batch } from "../../rollouts/index.ts";
 import type { Environment } from "../environments/environment.ts";
 import type { Policy } from "../policies/policy.ts";
-import type { CreditCall } from "./credit.ts";
+import { type CreditCall, readsValues } from "./credit.ts";
 import { Stage } from "./episodes.ts";
 import type { Metrics } from "./metrics.ts";
 import { makeOptimiser } from "./optimiser.ts";
@@ -18,8 +18,8 @@ export interface Arm {
 /** A run of training. */
 export interface TrainOptions {
   environment: () => Environment;
-  /** A policy from a seed: equal seeds give equal policies. */
-  policy: (seed: number) => Policy;
+  /** A policy from a seed: equal seeds give equal policies. `withValue`: methods of the arm read values of a learned critic. */
+  policy: (seed: number, withValue: boolean) => Policy;
   arms: readonly Arm[];
   seeds: readonly number[];
   settings: TrainingSettings;
@@ -81,7 +81,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
   let truth: Truth | null | undefined;
   for (const seed of options.seeds) {
     for (const arm of options.arms) {
-      const policy = options.policy(seed);
+      const policy = options.policy(seed, readsValues(arm.calls));
       if (truth === undefined) truth = truthOf(stage.first, policy);
       const optimiser = makeOptimiser(settings, policy.kind);
       const trainer = new Trainer({ stage, policy, optimiser, calls: arm.calls, settings, seed, truth, now });
