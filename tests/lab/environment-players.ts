@@ -1,3 +1,4 @@
+import { cellName } from "../../src/lab/environments/cells.ts";
 import type { Environment } from "../../src/lab/environments/environment.ts";
 import type { MinesweeperState } from "../../src/lab/environments/minesweeper.ts";
 import type { OrchestratorState } from "../../src/lab/environments/orchestrator.ts";
@@ -37,7 +38,7 @@ const seer: Player = (environment) => {
   const { state } = environment.snapshot() as { state: MinesweeperState };
   const columns = Math.sqrt(state.cells.length);
   const at = state.cells.findIndex((shown, k) => shown < 0 && !state.mines.includes(k));
-  return `reveal(${1 + Math.floor(at / columns)}, ${1 + (at % columns)})`;
+  return `reveal(${cellName(at, columns)})`;
 };
 
 /** Gives every part to the one who knows it best. */

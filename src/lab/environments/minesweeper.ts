@@ -2,6 +2,7 @@ import { z } from "zod";
 import { minesweeperReward } from "../../methods/verifier/minesweeper.ts";
 import { InputError } from "../../rollouts/index.ts";
 import { callText } from "./calls.ts";
+import { cellList, cellName, cellNames } from "./cells.ts";
 import { choices, chosen } from "./combinations.ts";
 import { defineEnvironment } from "./entry.ts";
 import type { EnvironmentFacts, ToolCall } from "./environment.ts";
@@ -80,7 +81,7 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
   const calls: ToolCall[] = kinds.flatMap((name) =>
     Array.from({ length: size }, (_, at) => ({
       name,
-      arguments: { row: 1 + Math.floor(at / columns), column: 1 + (at % columns) },
+      arguments: { cell: cellName(at, columns) },
     })),
   );
   const allActions = calls.map(callText);
@@ -106,7 +107,7 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
       col: at % columns,
     }).reward;
   };
-  const about = `There are ${count} mines. Tools: ${flags ? "reveal(ROW, COLUMN), flag(ROW, COLUMN)" : "reveal(ROW, COLUMN)"}. The board:`;
+  const about = `There are ${count} mines. Tools: ${flags ? "reveal(CELL), flag(CELL)" : "reveal(CELL)"}. Cells are a1, a2, ... row by row. The board:`;
   return {
     facts,
     horizon: size,
@@ -129,7 +130,11 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
     calls,
     allActions,
     actions: ({ cells }) => allActions.filter((_, k) => cells[k % size] === hidden),
-    view: ({ cells }) => show(cells),
+    view: ({ cells }) =>
+      cellList(
+        cells.map((shown) => (shown === hidden ? null : shown === flagged ? "!" : shown)),
+        columns,
+      ),
     moves: (state, action) => {
       const k = allActions.indexOf(action);
       const at = k % size;
@@ -153,17 +158,19 @@ export function minesweeperRules(given: Params): Rules<MinesweeperState> {
     late: "Time is up.",
     texts: () => [
       about,
-      "All is clear. There was no mine. A mine! / ?",
+      ...cellNames(size, columns),
+      "All is clear. There was no mine. A mine! / ? , !",
       ...["?", "!", ...Array.from({ length: 9 }, (_, k) => String(k))],
     ],
     verify: (state) => (isWon(state) ? 1 : 0),
     judge,
-    meta: ({ mines }) => ({ mines: mines.map((at) => [1 + Math.floor(at / columns), 1 + (at % columns)]) }),
+    meta: ({ mines }) => ({ mines: mines.map((at) => cellName(at, columns)) }),
   };
 }
 
 /**
- * Minesweeper on a small board whose first corner is open; `reveal(ROW, COLUMN)` and `flag(ROW, COLUMN)` count from 1. A
+ * Minesweeper on a small board whose first corner is open; `reveal(CELL)` and `flag(CELL)`, cells by names such
+ * as `b3`. A
  * cell without mines around opens its neighbours too.
  *
  * Horizon: until won or lost, at most one turn per cell. Branching: two per cell, those on hidden cells at a time.

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { sokobanMoveReward, sokobanOptimalActions } from "../../methods/verifier/sokoban.ts";
 import { InputError } from "../../rollouts/index.ts";
 import type { Random } from "../random.ts";
+import { cellList, cellNames } from "./cells.ts";
 import { defineEnvironment } from "./entry.ts";
 import type { EnvironmentFacts } from "./environment.ts";
 import { type Clock, type Rules, RulesEnvironment, taskPool } from "./rules.ts";
@@ -103,9 +104,18 @@ function show(room: readonly string[]): string {
   return inner.join(" / ");
 }
 
+/** What is not plain floor, cell by cell. */
+function listed(room: readonly string[]): string {
+  const inner = room.slice(1, -1).map((row) => row.slice(1, -1));
+  return cellList(
+    [...inner.join("")].map((mark) => (mark === " " ? null : mark)),
+    inner[0].length,
+  );
+}
+
 /** Rules of the task; `room(task)` is where it starts. */
 export function sokobanRules(given: Params): Rules<SokobanState> & { room(task: number): readonly string[] } {
-  const { turns, reward, tasks, seed } = given;
+  const { width, height, turns, reward, tasks, seed } = given;
   const room = taskPool(seed, (random) => drawRoom(given, random));
   const judge = (state: SokobanState, action: string) =>
     sokobanMoveReward({ room: [...state.room], action, max_depth: turns, timeout: state.turn + 1 >= turns }).reward;
@@ -120,7 +130,7 @@ export function sokobanRules(given: Params): Rules<SokobanState> & { room(task: 
     starts: (task) => ({ count: 1, state: () => ({ turn: 0, done: false, task, room: room(task) }) }),
     prompt: ({ task }) => `${about} ${directions.join(", ")}. ${show(room(task))}`,
     allActions: directions,
-    view: (state) => `${show(state.room)} ; ${left(state)}`,
+    view: (state) => `${listed(state.room)}, ${left(state)}`,
     moves: (state, action) => {
       const after = pushed(state.room, directions.indexOf(action as (typeof directions)[number]));
       const next = { ...state, room: after ?? state.room };
@@ -133,7 +143,8 @@ export function sokobanRules(given: Params): Rules<SokobanState> & { room(task: 
     wastedReward: reward === "oracle" ? -2 : 0,
     late: "Time is up.",
     texts: () => [
-      `${about} ${directions.join(", ")}. All boxes are on goals. That way is blocked. / ;`,
+      `${about} ${directions.join(", ")}. All boxes are on goals. That way is blocked. / ,`,
+      ...cellNames(width * height, width),
       ..."#-.$*@+",
       ...Array.from({ length: turns + 1 }, (_, k) => `moves left: ${k}.`),
     ],

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { sudokuMoveReward } from "../../methods/verifier/sudoku.ts";
 import type { Random } from "../random.ts";
 import { callText } from "./calls.ts";
+import { cellList, cellName, cellNames } from "./cells.ts";
 import { defineEnvironment } from "./entry.ts";
 import type { EnvironmentFacts, ToolCall } from "./environment.ts";
 import { type Clock, type Rules, RulesEnvironment, taskPool } from "./rules.ts";
@@ -143,7 +144,7 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
       .join(" / ");
   const calls: ToolCall[] = Array.from({ length: size ** 3 }, (_, k) => ({
     name: "put",
-    arguments: { row: 1 + Math.floor(k / size ** 2), column: 1 + (Math.floor(k / size) % size), digit: 1 + (k % size) },
+    arguments: { cell: cellName(Math.floor(k / size), size), digit: 1 + (k % size) },
   }));
   const allActions = calls.map(callText);
   const numbers = new Map(allActions.map((action, k) => [action, k]));
@@ -158,7 +159,7 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
   const verify = ({ task, cells }: SudokuState) =>
     cells.every((digit, k) => digit === puzzle(task).solution[k]) ? 1 : 0;
   const about =
-    "Fill the blanks so that no row, column or box holds a digit twice. Tool: put(ROW, COLUMN, DIGIT). The board:";
+    "Fill the blanks so that no row, column or box holds a digit twice. Cells are a1, a2, ... row by row. Tool: put(CELL, DIGIT). The board:";
   return {
     facts,
     puzzle,
@@ -169,7 +170,11 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
     calls,
     allActions,
     actions: ({ cells }) => allActions.filter((_, k) => cells[Math.floor(k / size)] === 0),
-    view: ({ cells }) => show(cells),
+    view: ({ cells }) =>
+      cellList(
+        cells.map((digit) => (digit === 0 ? null : digit)),
+        size,
+      ),
     moves: (state, action) => {
       const k = numbers.get(action) ?? 0;
       const at = Math.floor(k / size);
@@ -186,7 +191,12 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
     wasted: "There is no such blank.",
     wastedReward: reward === "oracle" ? -2 : 0,
     late: "Time is up.",
-    texts: () => [about, ". Solved. Not solved. /", ...Array.from({ length: size }, (_, k) => String(k + 1))],
+    texts: () => [
+      about,
+      ". Solved. Not solved. / empty,",
+      ...cellNames(size ** 2, size),
+      ...Array.from({ length: size }, (_, k) => String(k + 1)),
+    ],
     verify,
     judge,
     meta: ({ task }) => ({ task, puzzle: show(puzzle(task).cells), solution: show(puzzle(task).solution) }),
@@ -194,7 +204,7 @@ export function sudokuRules(given: Params): Rules<SudokuState> & { puzzle(task: 
 }
 
 /**
- * Sudoku of 4 × 4 or 9 × 9 with one solution; `put(ROW, COLUMN, DIGIT)` counts from 1.
+ * Sudoku of 4 × 4 or 9 × 9 with one solution; `put(CELL, DIGIT)`, cells by names such as `b3`.
  *
  * Horizon: the number of blanks (a wasted turn makes the puzzle impossible), or until a wrong digit. Branching: size³, those
  * on blanks at a time. Observability: full. The decisive choice lies in every digit. No chance. Verdicts are those of

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ticTacToeOptimalMoves } from "../../methods/verifier/tic-tac-toe.ts";
 import { callText } from "./calls.ts";
+import { cellList, cellName, cellNames } from "./cells.ts";
 import { defineEnvironment } from "./entry.ts";
 import type { EnvironmentFacts, ToolCall } from "./environment.ts";
 import { type Clock, type Rules, RulesEnvironment } from "./rules.ts";
@@ -70,7 +71,10 @@ function replies(board: string, skill: number): { at: number; probability: numbe
   });
 }
 
-const calls: ToolCall[] = Array.from({ length: 9 }, (_, at) => ({ name: "play", arguments: { cell: at + 1 } }));
+const calls: ToolCall[] = Array.from({ length: 9 }, (_, at) => ({
+  name: "play",
+  arguments: { cell: cellName(at, 3) },
+}));
 const allActions = calls.map(callText);
 const show = (board: string) =>
   [board.slice(0, 3), board.slice(3, 6), board.slice(6)].map((row) => [...row].join(" ")).join(" / ");
@@ -80,7 +84,7 @@ export function ticTacToeRules({ skill, first, reward }: Params): Rules<TicTacTo
   const judge = ({ board }: TicTacToeState, action: string) =>
     best(board, "X").includes(allActions.indexOf(action)) ? 1 : 0;
   const empty = ".".repeat(9);
-  const about = "You are X. Three in a row win. Tool: play(CELL); cells count from 1, row by row.";
+  const about = "You are X. Three in a row win. Tool: play(CELL); cells are a1, a2, ... row by row.";
   const endings = new Map([
     [1, "You win."],
     [0.5, "A draw."],
@@ -98,7 +102,11 @@ export function ticTacToeRules({ skill, first, reward }: Params): Rules<TicTacTo
     calls,
     allActions,
     actions: ({ board }) => free(board).map((at) => allActions[at]),
-    view: ({ board }) => show(board),
+    view: ({ board }) =>
+      cellList(
+        [...board].map((mark) => (mark === "." ? null : mark)),
+        3,
+      ),
     moves: (state, action) => {
       const played = put(state.board, allActions.indexOf(action), "X");
       const ends = (board: string, probability: number) => {
@@ -118,14 +126,14 @@ export function ticTacToeRules({ skill, first, reward }: Params): Rules<TicTacTo
     },
     wasted: "There is no such empty cell.",
     late: "Time is up.",
-    texts: () => [`${about} You win. A draw. You lose.`, "X / O .", "O", "."],
+    texts: () => [`${about} You win. A draw. You lose.`, "X / O . ,", "O", ".", "empty", ...cellNames(9, 3)],
     verify: ({ score }) => score,
     judge,
   };
 }
 
 /**
- * Tic-tac-toe as X; `play(CELL)` counts cells from 1, row by row. The opponent replies with a best move with probability
+ * Tic-tac-toe as X; `play(CELL)`, cells by names such as `b3`. The opponent replies with a best move with probability
  * `skill`, else at random.
  *
  * Horizon: at most 5 turns, 4 when the opponent begins. Branching: empty cells. Observability: full. The decisive
