@@ -132,3 +132,15 @@ function putCall({ inputs, taken, blocked }: Decisions): Call {
   if (blocked !== null) call.blocked = np.array(blocked, { shape: [taken.length, blocked.length / taken.length] });
   return call;
 }
+
+const networks = new Map<string, CompiledNetwork>();
+
+/** The network of this name, made once: policies of equal shape, a reference and its student for one, share what was compiled. */
+export function compiledNetwork(name: string, make: () => Network): CompiledNetwork {
+  let made = networks.get(name);
+  if (made === undefined) {
+    made = new CompiledNetwork(make());
+    networks.set(name, made);
+  }
+  return made;
+}

@@ -5,7 +5,15 @@ import { ActionList } from "./action-list.ts";
 import { copied, countTokens, emptyEvaluation, requireCoefficients, requireSameShape, zerosLike } from "./arrays.ts";
 import { bucket } from "./buckets.ts";
 import { ChoiceSession, type Outlook } from "./choice-session.ts";
-import { type Arrays, type Block, blockedLogit, CompiledNetwork, type Decisions, type Network } from "./compiled.ts";
+import {
+  type Arrays,
+  type Block,
+  blockedLogit,
+  type CompiledNetwork,
+  compiledNetwork,
+  type Decisions,
+  type Network,
+} from "./compiled.ts";
 import { type Features, wordFeatures } from "./features.ts";
 import { glorot } from "./initial.ts";
 import type { Coefficients, Evaluation, Gradient, Parameters, Policy, Recorded, Sampling, Session } from "./policy.ts";
@@ -89,7 +97,7 @@ export class MlpPolicy implements Policy {
   readonly #parameters: Parameters = {};
   readonly #layers: Float64Array[];
   readonly #logits: Float64Array;
-  #network: CompiledNetwork | undefined;
+  readonly #network: CompiledNetwork;
 
   /** @throws InputError when a width is not a whole number above 0. */
   constructor(options: MlpOptions) {
@@ -106,6 +114,7 @@ export class MlpPolicy implements Policy {
     this.#layers = hidden.map((width) => new Float64Array(width));
     this.#logits = new Float64Array(actions.length);
     this.#shapes = shapesOf({ inputs: features.size, hidden, actions: actions.length, hasValue: value });
+    this.#network = compiledNetwork(`mlp ${hidden.length} ${value}`, () => network(hidden.length, value));
     const random = new Random(seed);
     for (const [name, shape] of Object.entries(this.#shapes)) {
       const scale = name.startsWith("logits") ? 0.01 : 1;
@@ -162,7 +171,7 @@ export class MlpPolicy implements Policy {
     const rows = rowsOf(traces);
     const made = emptyEvaluation(rows.length, this.hasValue, hidden ? this.width : 0);
     this.#inChunks(rows, (decisions, from, count) => {
-      this.#take(made, this.#compiled().forward(this.#blocks(), decisions), from, count);
+      this.#take(made, this.#network.forward(this.#blocks(), decisions), from, count);
     });
     return made;
   }
@@ -181,7 +190,7 @@ export class MlpPolicy implements Policy {
       };
       const { logprob, entropy, value } = coefficients;
       const weights = { logprob: part(logprob), entropy: part(entropy), value: this.hasValue ? part(value) : null };
-      const made = this.#compiled().gradient(this.#blocks(), decisions, weights);
+      const made = this.#network.gradient(this.#blocks(), decisions, weights);
       this.#take(evaluation, made.outcomes, from, count);
       for (const [name, values] of Object.entries(made.gradient)) {
         const sum = gradient[name];
@@ -195,11 +204,6 @@ export class MlpPolicy implements Policy {
     const made = new MlpPolicy(this.#options);
     made.load(copied(this.#parameters));
     return made;
-  }
-
-  #compiled(): CompiledNetwork {
-    this.#network ??= new CompiledNetwork(network(this.#layers.length, this.hasValue));
-    return this.#network;
   }
 
   #blocks(): Record<string, Block> {

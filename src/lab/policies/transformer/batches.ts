@@ -1,0 +1,105 @@
+import { bucket, lengthBucket } from "../buckets.ts";
+import { blockedLogit, type Decisions, type Outcomes } from "../compiled.ts";
+import type { Evaluation, Recorded } from "../policy.ts";
+import type { FullShape } from "./shape.ts";
+
+/** Sequences and tokens of one compiled call at most. */
+const mostSequences = 64;
+const mostRows = 4096;
+
+/** A recorded episode as the network reads it. */
+interface Sequence {
+  trace: Recorded;
+  /** Place of its first token among those of all traces. */
+  at: number;
+  /** Tokens to be read: up to the one before the last that was chosen. */
+  length: number;
+}
+
+/** Some recorded episodes, padded to one shape. */
+export interface PaddedBatch {
+  decisions: Decisions;
+  /** Per chosen token: row of the call, and place among the tokens of all traces. */
+  rows: Int32Array;
+  places: Int32Array;
+}
+
+function sequencesOf(traces: readonly Recorded[]): Sequence[] {
+  const made: Sequence[] = [];
+  let at = 0;
+  for (const trace of traces) {
+    const last = trace.mask.lastIndexOf(1);
+    if (last >= 0) made.push({ trace, at, length: trace.prompt.length + last + 1 });
+    at += trace.tokens.length;
+  }
+  return made;
+}
+
+/**
+ * Recorded episodes in batches of equal length: sorted by length, so that little is padding, in groups of at most 64 and 4096
+ * tokens. The masks of illegal tokens are made only where a policy has them.
+ */
+export function* padded(
+  traces: readonly Recorded[],
+  shape: FullShape,
+  start: number,
+  isConstrained: boolean,
+): Generator<PaddedBatch> {
+  const sequences = sequencesOf(traces).sort((a, b) => b.length - a.length || a.at - b.at);
+  for (let from = 0; from < sequences.length; ) {
+    const length = Math.min(shape.context, lengthBucket(sequences[from].length));
+    let most = mostSequences;
+    while (most > 1 && most * length > mostRows) most /= 2;
+    const part = sequences.slice(from, from + most);
+    const size = bucket(part.length, Math.min(8, most), most);
+    yield pad(part, { size, length, start, choices: isConstrained ? shape.choices : 0 });
+    from += part.length;
+  }
+}
+
+function pad(
+  sequences: readonly Sequence[],
+  { size, length, start, choices }: { size: number; length: number; start: number; choices: number },
+): PaddedBatch {
+  const ids = new Int32Array(size * length);
+  const taken = new Int32Array(size * length);
+  const blocked = choices > 0 ? new Float32Array(size * length * choices) : null;
+  const rows: number[] = [];
+  const places: number[] = [];
+  sequences.forEach(({ trace: { prompt, tokens, mask, allowed }, at, length: used }, s) => {
+    const from = s * length;
+    ids[from] = start;
+    ids.set(prompt, from + 1);
+    ids.set(tokens.subarray(0, used - prompt.length - 1), from + 1 + prompt.length);
+    for (let k = 0; k < used - prompt.length; k++) {
+      if (mask[k] === 0) continue;
+      const row = from + prompt.length + k;
+      taken[row] = tokens[k];
+      rows.push(row);
+      places.push(at + k);
+      const open = allowed[k];
+      if (blocked === null || open === null) continue;
+      for (let c = 0; c < choices; c++) if (open[c] === 0) blocked[row * choices + c] = blockedLogit;
+    }
+  });
+  const inputs = { ids: { data: ids, shape: [size, length] } };
+  return { decisions: { inputs, taken, blocked }, rows: Int32Array.from(rows), places: Int32Array.from(places) };
+}
+
+/** Numbers per token of all traces at the rows of a padded call; zeros elsewhere. */
+export function scatter(given: ArrayLike<number> | undefined, { decisions, rows, places }: PaddedBatch): Float32Array {
+  const made = new Float32Array(decisions.taken.length);
+  if (given !== undefined) for (let k = 0; k < rows.length; k++) made[rows[k]] = given[places[k]];
+  return made;
+}
+
+/** Writes what a padded call gave to the places of its tokens. */
+export function gather(from: Outcomes, { rows, places }: PaddedBatch, into: Evaluation, width: number): void {
+  for (let k = 0; k < rows.length; k++) {
+    const [row, place] = [rows[k], places[k]];
+    into.logprob[place] = Math.min(0, from.logprob[row]);
+    into.entropy[place] = Math.max(0, from.entropy[row]);
+    if (into.value !== null && from.value !== null) into.value[place] = from.value[row];
+    into.hidden?.set(from.hidden.subarray(row * width, (row + 1) * width), place * width);
+  }
+}
