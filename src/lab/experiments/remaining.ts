@@ -45,6 +45,5 @@ export const remaining: Readonly<Record<string, string>> = {
   starc: "needs no model or judge; to follow",
   "step-orlm": "needs a judge",
   "stochastic-matching": "needs no model or judge; to follow",
-  "t-reg": "needs a model of preferences or rewards to be trained",
   vgpo: "needs a flow model",
 };

@@ -13,9 +13,9 @@ const stop = approaches;
 const mostSteps = 16;
 const perPrompt = 8;
 
-/** Share of valid steps with a negative advantage, and the variance over steps, on random labels. */
+/** Share of valid steps with a negative advantage, and the mean variance over the steps of a rollout, on random labels. */
 function labelStatistics(random: Random, merge: boolean, sequences: number): { negative: number; variance: number } {
-  let [valid, negative, sum, squares, count] = [0, 0, 0, 0, 0];
+  let [valid, negative, variance] = [0, 0, 0];
   for (let n = 0; n < sequences; n++) {
     const label: (0 | 1)[] = [random.uniform() < 0.5 ? 1 : 0];
     while (label.length < 20) {
@@ -36,12 +36,11 @@ function labelStatistics(random: Random, merge: boolean, sequences: number): { n
         valid++;
         if (a < 0) negative++;
       }
-      sum += a;
-      squares += a * a;
-      count++;
     });
+    const mean = advantage.reduce((a, b) => a + b, 0) / advantage.length;
+    variance += advantage.reduce((sum, a) => sum + (a - mean) ** 2, 0) / advantage.length;
   }
-  return { negative: negative / valid, variance: squares / count - (sum / count) ** 2 };
+  return { negative: negative / valid, variance: variance / sequences };
 }
 
 /** Rows: the last approach tried (or none yet), per prompt. Before a try there is nothing to stop with. */
