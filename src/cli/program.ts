@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { register as registerAdvise } from "./advise.ts";
 import { register as registerAssign } from "./assign.ts";
 import { register as registerBench } from "./bench.ts";
+import { register as registerCertify } from "./certify.ts";
 import { register as registerCheck } from "./check.ts";
 import { register as registerCompare } from "./compare.ts";
 import { register as registerDemo } from "./demo.ts";
@@ -13,6 +14,7 @@ import { register as registerMethods } from "./methods.ts";
 import { register as registerQuery } from "./query.ts";
 import { register as registerReproduce } from "./reproduce.ts";
 import { register as registerRuns } from "./runs.ts";
+import { register as registerServe } from "./serve.ts";
 import { interruptCode } from "./signals.ts";
 import { register as registerStarc } from "./starc.ts";
 import { register as registerTrace } from "./trace.ts";
@@ -53,12 +55,14 @@ function commandLine(version: string): Command {
     registerExport,
     registerRuns,
     registerQuery,
+    registerServe,
     registerTrace,
     registerTrain,
     registerReproduce,
     registerStarc,
     registerBench,
     registerCheck,
+    registerCertify,
     registerVectors,
   ];
   for (const register of commands) register(program);

@@ -43,7 +43,7 @@ export class Bench {
 
   /** The models that a method may ask, for this policy. */
   oracles(policy: SoftmaxTable): Oracles {
-    return oraclesOf(this.setting.model, policy, this.#errors);
+    return oraclesOf(this.setting.model, policy, this.#errors, this.setting.task.gameable === true);
   }
 
   /** Groups of episodes of a policy. Streams of chance are the same for all methods. */

@@ -27,7 +27,7 @@ export type Fitness =
     }
   | { runs: false; reason: string };
 
-const probeGroups = 8;
+const probeGroups = 32;
 const probeSize = 8;
 
 const refused = (reason: string): Fitness => ({ runs: false, reason });

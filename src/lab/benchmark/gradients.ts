@@ -10,6 +10,8 @@ export interface GradientQuality {
   scale: number;
   /** E ‖g − E g‖² / ‖E g‖². */
   noise: number;
+  /** Root of E ‖g‖². */
+  size: number;
 }
 
 const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, x, k) => sum + x * b[k], 0);
@@ -47,6 +49,7 @@ export function gradientQuality(samples: readonly Float64Array[], exact: Float64
   const parallel = crossed(along * along, alongOwn, n);
   const scale = along / n / length;
   const bias2 = (total - 2 * (along / n) * length + length * length) / (length * length);
-  if (total <= 0) return { cosine, bias2, skew2: total === 0 && own === 0 ? 0 : 1, scale, noise: 0 };
-  return { cosine, bias2, skew2: (total - parallel) / total, scale, noise: (own / n - total) / total };
+  const size = Math.sqrt(own / n);
+  if (total <= 0) return { cosine, bias2, skew2: own === 0 ? 0 : 1, scale, noise: 0, size };
+  return { cosine, bias2, skew2: (total - parallel) / total, scale, noise: (own / n - total) / total, size };
 }

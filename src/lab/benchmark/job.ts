@@ -4,7 +4,7 @@ import { Bench, creditGradient } from "./apply.ts";
 import type { Entry } from "./entries.ts";
 import { type CreditLevel, fidelityOf } from "./fidelity.ts";
 import { gradientQuality } from "./gradients.ts";
-import { learn, rates } from "./learning.ts";
+import { learn, paces } from "./learning.ts";
 import { benchTasks, settingOf } from "./tasks.ts";
 
 /** Rises with every change of the benchmark that can change a number. */
@@ -22,11 +22,8 @@ export const learnedShare = 0.9;
 interface Amounts {
   /** Groups that credit is compared with the truth on. */
   truthGroups: number;
-  /** Groups that gradients are sampled from, for every batch size; more where a task is about bias. */
-  gradientGroups: number;
-  preciseGroups: number;
-  /** Groups per batch. */
-  batchSizes: readonly number[];
+  /** Groups per batch, and from how many groups in all gradients are made. */
+  batches: readonly { size: number; groups: number }[];
   updates: number;
   groupsPerUpdate: number;
   timings: number;
@@ -35,21 +32,24 @@ interface Amounts {
 export const amounts: Readonly<Record<BenchScale, Amounts>> = {
   full: {
     truthGroups: 48,
-    gradientGroups: 192,
-    preciseGroups: 1536,
-    batchSizes: [1, 4, 16],
-    updates: 100,
-    groupsPerUpdate: 2,
-    timings: 3,
+    batches: [
+      { size: 1, groups: 1024 },
+      { size: 4, groups: 192 },
+      { size: 16, groups: 192 },
+    ],
+    updates: 200,
+    groupsPerUpdate: 1,
+    timings: 5,
   },
   quick: {
     truthGroups: 12,
-    gradientGroups: 32,
-    preciseGroups: 64,
-    batchSizes: [1, 4],
-    updates: 15,
-    groupsPerUpdate: 2,
-    timings: 1,
+    batches: [
+      { size: 1, groups: 64 },
+      { size: 4, groups: 32 },
+    ],
+    updates: 40,
+    groupsPerUpdate: 1,
+    timings: 2,
   },
 };
 
@@ -67,15 +67,17 @@ export type Measures = Readonly<Record<string, number | null>>;
 
 export interface JobResult {
   measures: Measures;
-  /** Exact expected reward before each update, by learning rate. */
+  /** Exact expected reward before each update, by pace. */
   curves: Readonly<Record<string, readonly number[]>>;
 }
 
 /** Runs every measurement of a job. A pure function of it, the measured time aside. */
 export function runJob(job: Job): JobResult {
   const bench = new Bench(job.entry, settingOf(benchTasks[job.task]), job.seed, job.columns);
-  const { measures, curves } = learningOf(bench, job);
-  return { measures: { ...truthMeasures(bench, job), ...gradientMeasures(bench, job), ...measures }, curves };
+  const gradients = gradientMeasures(bench, job);
+  const { measures, curves } = learningOf(bench, job, gradients["size of 1"]);
+  // Time is taken last, when the code is warm.
+  return { measures: { ...truthMeasures(bench, job), ...gradients, ...measures }, curves };
 }
 
 function levelOf({ method }: Bench): CreditLevel {
@@ -94,15 +96,13 @@ function truthMeasures(bench: Bench, { seed, scale }: Job): Measures {
   return { ...fidelityOf(feed, credit, levelOf(bench)), extra, nanoseconds };
 }
 
-function gradientMeasures(bench: Bench, { seed, scale }: Job): Measures {
-  const { model, start, task } = bench.setting;
-  const { batchSizes, gradientGroups, preciseGroups } = amounts[scale];
+function gradientMeasures(bench: Bench, { seed, scale }: Job): Record<string, number> {
+  const { model, start } = bench.setting;
   const oracles = bench.oracles(start);
   const exact = exactGradient(model, start, oracles.values);
   const measures: Record<string, number> = {};
-  for (const size of batchSizes) {
+  for (const { size, groups } of amounts[scale].batches) {
     const random = new Random(seed * 31 + 2);
-    const groups = task.precise === true && size === 1 ? preciseGroups : gradientGroups;
     const samples = Array.from({ length: Math.floor(groups / size) }, () => {
       const feed = bench.sample(start, oracles, size, groupSize, random);
       return creditGradient(start, feed, bench.credit(feed));
@@ -112,18 +112,20 @@ function gradientMeasures(bench: Bench, { seed, scale }: Job): Measures {
   return measures;
 }
 
-function learningOf(bench: Bench, { seed, scale }: Job): JobResult {
+/** @param length root mean square length of the gradient of one group at the start. */
+function learningOf(bench: Bench, { seed, scale }: Job, length: number): JobResult {
   const { updates, groupsPerUpdate: groups } = amounts[scale];
   const { task, optimalValue } = bench.setting;
   const until = task.gameable === true ? null : learnedShare * optimalValue;
   const measures: Record<string, number | null> = {};
   const curves: Record<string, number[]> = {};
-  for (const rate of rates) {
+  for (const pace of paces) {
+    const rate = length === 0 ? 0 : pace / length;
     const learning = learn(bench, { rate, updates, groups, size: groupSize, seed: seed * 31 + 7, until });
-    measures[`episodes at ${rate}`] = learning.episodes;
-    measures[`reward at ${rate}`] = learning.curve[learning.curve.length - 1];
-    measures[`verdict at ${rate}`] = learning.verdict;
-    curves[`${rate}`] = learning.curve;
+    measures[`episodes at ${pace}`] = learning.episodes;
+    measures[`reward at ${pace}`] = learning.curve[learning.curve.length - 1];
+    measures[`verdict at ${pace}`] = learning.verdict;
+    curves[`${pace}`] = learning.curve;
   }
   return { measures, curves };
 }

@@ -3,8 +3,11 @@ import { Random } from "../random.ts";
 import type { Bench } from "./apply.ts";
 import { gather } from "./apply.ts";
 
-/** Learning rates that every method is tried with: the scales of credit differ from method to method. */
-export const rates = [1, 4, 16, 64] as const;
+/**
+ * Paces that every method is tried with: the root mean square length, in logits, of an update at the start of training. The
+ * learning rate follows from it, since the scales of credit differ from method to method.
+ */
+export const paces = [0.2, 0.6, 1.8, 5.4] as const;
 
 export interface LearningOptions {
   rate: number;
@@ -26,7 +29,10 @@ export interface Learning {
   verdict: number;
 }
 
-/** Trains a tabular policy from the start of a task: plain ascent θ ← θ + rate · g. */
+/**
+ * Trains a tabular policy from the start of a task: plain ascent θ ← θ + rate · g,
+ * no logit moving by more than `longestStep` at once.
+ */
 export function learn(bench: Bench, options: LearningOptions): Learning {
   const { rate, updates, groups, size, seed, until } = options;
   const { model, start } = bench.setting;
@@ -50,8 +56,8 @@ export function learn(bench: Bench, options: LearningOptions): Learning {
   return { episodes, curve, verdict: exactValue(model, policy, "verified") };
 }
 
-/** Longest step of a single logit: beyond it a softmax is saturated, and numbers could overflow. */
-const longestStep = 20;
+/** Longest step of a single logit in one update, as small as those of a trainer that keeps near the policy that sampled. */
+export const longestStep = 1;
 
 function bounded(gradient: Float64Array, rate: number): void {
   const most = longestStep / rate;

@@ -18,6 +18,8 @@ export const implicitBeta = 0.05;
  */
 export interface Oracles {
   values: ExactValues;
+  /** Values of what is wanted, by which judges judge; the same where reward and verdict are one. */
+  wanted: ExactValues;
   /** V of a row, with its error. */
   critic(row: number): number;
   /** Q of a row and action, with its error. */
@@ -53,12 +55,13 @@ export class ModelErrors {
 }
 
 /** The models as they would be if they kept up with the policy. */
-export function oraclesOf(model: ExactModel, policy: SoftmaxTable, errors: ModelErrors): Oracles {
+export function oraclesOf(model: ExactModel, policy: SoftmaxTable, errors: ModelErrors, gameable: boolean): Oracles {
   const values = exactValues(model, policy);
   const columns = model.actions.length;
   const critic = (row: number) => values.rowValues[row] + errors.rows[row];
   return {
     values,
+    wanted: gameable ? exactValues(model, policy, "verified") : values,
     critic,
     actionCritic: (row, action) =>
       values.rowActionValues[row * columns + action] + errors.actions[row * columns + action],

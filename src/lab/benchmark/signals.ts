@@ -34,9 +34,8 @@ function processScore(feed: Feed): Float64Array {
 }
 
 /** True advantage of what was done at each turn, as seen by who did it. */
-export function trueAdvantage(feed: Feed): Float64Array {
+export function trueAdvantage(feed: Feed, { rowActionValues, rowValues } = feed.oracles.values): Float64Array {
   const { rows, actions, model } = feed.episodes;
-  const { rowActionValues, rowValues } = feed.oracles.values;
   return perTurn(feed, (t) => rowActionValues[rows[t] * model.actions.length + actions[t]] - rowValues[rows[t]]);
 }
 
@@ -51,10 +50,13 @@ export function trueLuck(feed: Feed): Float64Array {
   });
 }
 
-/** 1 where a judge finds a step right: where its advantage is not negative, the judge's errors aside. */
+/**
+ * 1 where a judge finds a step right: where its advantage is not negative, the judge's errors aside. Judges look at what is
+ * wanted, also where the reward does not.
+ */
 function foundRight(feed: Feed): Float64Array {
   const { rows, actions, model } = feed.episodes;
-  const truth = trueAdvantage(feed);
+  const truth = trueAdvantage(feed, feed.oracles.wanted);
   return truth.map((a, t) => {
     const sound = feed.errors.judge[rows[t] * model.actions.length + actions[t]] > 0;
     return a >= -1e-6 === sound ? 1 : 0;

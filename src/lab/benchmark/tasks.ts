@@ -15,8 +15,6 @@ export interface BenchTask {
   make(): ExactEnvironment;
   /** Whether the reward that training sees is not what is wanted. */
   gameable?: boolean;
-  /** Whether it is about bias, which takes more samples to see. */
-  precise?: boolean;
 }
 
 const registered = (id: string, params: Readonly<Record<string, unknown>>) => () =>
@@ -57,8 +55,8 @@ export const benchTasks: Readonly<Record<string, BenchTask>> = Object.fromEntrie
       },
       {
         id: "chain",
-        about: "Four steps, three actions each, all have to be right.",
-        make: registered("chain", { length: 4, actions: 3, shown: true }),
+        about: "Three steps, three actions each, all have to be right.",
+        make: registered("chain", { length: 3, actions: 3, shown: true }),
       },
       {
         id: "key-door",
@@ -69,13 +67,11 @@ export const benchTasks: Readonly<Record<string, BenchTask>> = Object.fromEntrie
         id: "search-fixed",
         about: "Search until found, then answer; every episode is padded to four turns.",
         make: () => search(true),
-        precise: true,
       },
       {
         id: "search-stop",
         about: "The same choices and rewards, but answering ends the episode: the policy decides when to stop.",
         make: () => search(false),
-        precise: true,
       },
       {
         id: "essay",
