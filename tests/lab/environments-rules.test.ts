@@ -134,6 +134,15 @@ test("numbers that no longer are exact are refused", () => {
   expect(() => arithmetic.make(params)).toThrow("the results can become too large");
 });
 
+/** The reference calls of an episode as actions. */
+function goldActions(environment: Environment): string[] {
+  const byCall = new Map(
+    environment.allActions().map((action) => [JSON.stringify(environment.call?.(action)), action]),
+  );
+  const calls = metaOf(environment).gold_calls as unknown[];
+  return calls.map((call) => byCall.get(JSON.stringify(call)) as string);
+}
+
 test("following the gold calls solves search and tool calls, and the evidence is what the searches show", () => {
   for (const [id, params] of [
     ["search", { hops: 3 }],
@@ -142,20 +151,28 @@ test("following the gold calls solves search and tool calls, and the evidence is
     const environment = makeEnvironment(id, params);
     for (let seed = 0; seed < 30; seed++) {
       environment.reset(seed);
-      const meta = metaOf(environment) as { gold_calls: unknown[]; gold_evidence?: string[] };
-      const byCall = new Map(
-        environment.allActions().map((action) => [JSON.stringify(environment.call?.(action)), action]),
-      );
-      const actions = meta.gold_calls.map((call) => byCall.get(JSON.stringify(call)) as string);
+      const evidence = metaOf(environment).gold_evidence;
+      const actions = goldActions(environment);
       const shown = actions.map((action, k) => {
         if (!actions.slice(0, k).includes(action)) expect(environment.judge?.(action)).toBe(1);
         return environment.step(action).observation;
       });
       expect(environment.verify()).toBe(1);
-      if (meta.gold_evidence !== undefined) expect(shown.slice(0, -1)).toEqual(meta.gold_evidence);
+      if (evidence !== undefined) expect(shown.slice(0, -1)).toEqual(evidence);
       expect(environment.call?.("nonsense")).toBe(null);
     }
   }
+});
+
+test("evidence is paid once, and only when asked", () => {
+  const paid = (reward: string) => {
+    const environment = makeEnvironment("search", { reward });
+    environment.reset(4);
+    const [first, second, last] = goldActions(environment);
+    return take(environment, [first, first, second, last]).map((result) => result.reward);
+  };
+  expect(paid("oracle")).toEqual([1, 0, 1, 1]);
+  expect(paid("outcome")).toEqual([0, 0, 0, 1]);
 });
 
 test("a knowledge base differs between episodes of one question, and a guess is rarely right", () => {
@@ -203,21 +220,22 @@ test("a plan of the orchestrator is worth what its chances and costs say", () =>
     const [, wanted] = plan.find(([form]) => form.test(view)) as [RegExp, string];
     return action === wanted ? 60 : 0;
   });
-  // Two workers, two parts done with care by those who know them, both sound.
-  expect(exactValue(model, policy, "verified")).toBeCloseTo(0.95 ** 2, 12);
-  expect(exactValue(model, policy)).toBeCloseTo(0.95 ** 2 - 4 * 0.05, 12);
+  // Two workers, two parts done with care by those who know them.
+  expect(exactValue(model, policy, "verified")).toBeCloseTo(0.95, 12);
+  expect(exactValue(model, policy)).toBeCloseTo(0.95 - 4 * 0.02, 12);
+  expect(optimum(model).value).toBeCloseTo(0.95 - 4 * 0.02, 12);
   const alone = exactModel(exact("orchestrator", { workers: 1 }));
-  expect(optimum(alone).value).toBeCloseTo(0.95 * 0.6 - 3 * 0.05, 12);
+  expect(optimum(alone).value).toBeCloseTo((0.95 + 0.6) / 2 - 3 * 0.02, 12);
 });
 
 test("costs are paid at once, and only the outcome is verified", () => {
   const environment = makeEnvironment("orchestrator", { parts: 1, p_expert: 1 });
   environment.reset(1);
   const plan = ["spawn()", "delegate(1, 1)", "careful()", "aggregate()", "stop()"];
-  expect(take(environment, plan).map(({ reward }) => reward)).toEqual([-0.05, 0, -0.05, 0, 1]);
+  expect(take(environment, plan).map(({ reward }) => reward)).toEqual([-0.02, 0, -0.02, 0, 1]);
   expect(environment.verify()).toBe(1);
   environment.reset(1);
-  expect(take(environment, ["stop()"])).toEqual([{ observation: "Failure.", reward: 0, done: true }]);
+  expect(take(environment, ["stop()"])).toEqual([{ observation: "That cannot be done now.", reward: 0, done: false }]);
 });
 
 test("flattery raises the proxy and lowers the quality", () => {

@@ -13,8 +13,8 @@ export interface OrchestratorState extends Clock {
   parts: readonly Part[];
   /** Worker and part at work now, both from 0; null when the orchestrator acts. */
   at: { worker: number; part: number } | null;
-  /** Result of the last aggregation: null for none, else whether every part was sound. */
-  result: boolean | null;
+  /** Result of the last aggregation: null for none, else the share of parts that were sound then. */
+  result: number | null;
   /** Whether the orchestrator stopped of its own accord. */
   stopped: boolean;
 }
@@ -24,11 +24,12 @@ const facts: EnvironmentFacts = {
   title: "Orchestrator and workers",
   task:
     "An orchestrator spawns workers, delegates parts of a job to them, aggregates their reports and stops. All share one " +
-    "reward: 1 at the end if every part is sound, less what spawning and working cost.",
+    "reward: the share of sound parts in the result when it stops, less what spawning and working cost.",
   horizon: "until stop, at most turns (12)",
   branching: "2 of a worker; of the orchestrator 3 + workers · parts (9)",
   observability: "partial: who has spawned and reported is seen, whether a report is sound is not",
-  decisive: "in who gets which part, in the care of the workers, and in stopping too early; luck is in the work",
+  decisive:
+    "in who gets which part, in the care of the workers, and in stopping while parts are open; luck is in the work",
   level: "turn",
   agents: ["orchestrator", "worker 1", "worker 2", "worker 3"],
 };
@@ -43,9 +44,9 @@ const params = z.object({
   p_expert: share(0.95, "chance that careful work on the part one knows best is sound"),
   p_other: share(0.6, "chance that careful work on another part is sound"),
   haste: share(0.6, "factor on these chances for quick work"),
-  spawn_cost: cost(0.05, "cost of a worker"),
-  careful_cost: cost(0.05, "cost of careful work"),
-  quick_cost: cost(0.01, "cost of quick work"),
+  spawn_cost: cost(0.02, "cost of a worker"),
+  careful_cost: cost(0.02, "cost of careful work"),
+  quick_cost: cost(0.005, "cost of quick work"),
 });
 type Params = z.output<typeof params>;
 
@@ -70,16 +71,17 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
     call("quick"),
   ];
   const allActions = calls.map(callText);
-  const isReported = (state: OrchestratorState) => state.parts.every((part) => part !== "open");
+  const isBegun = (state: OrchestratorState) => state.parts.some((part) => part !== "open");
   const allowed = (state: OrchestratorState) =>
     allActions.filter((action, k) => {
       if (action === "careful()" || action === "quick()") return state.at !== null;
       if (state.at !== null) return false;
       if (action === "spawn()") return state.workers < workers;
-      if (action === "aggregate()") return isReported(state);
-      return action === "stop()" || delegations[k - 1].worker < state.workers;
+      if (action === "aggregate()") return isBegun(state);
+      if (action === "stop()") return state.result !== null;
+      return delegations[k - 1].worker < state.workers;
     });
-  const verify = ({ stopped, result }: OrchestratorState) => (stopped && result === true ? 1 : 0);
+  const verify = ({ stopped, result }: OrchestratorState) => (stopped && result !== null ? result : 0);
 
   const work = (state: OrchestratorState, action: string): Move<OrchestratorState>[] => {
     const { worker, part } = state.at ?? { worker: 0, part: 0 };
@@ -100,12 +102,12 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
       return [{ state: next, observation: `Worker ${next.workers} is ready.`, reward: -spawn_cost }];
     }
     if (action === "aggregate()") {
-      const result = state.parts.every((part) => part === "sound");
+      const result = state.parts.filter((part) => part === "sound").length / parts;
       return [{ state: { ...state, result }, observation: "The reports are put together." }];
     }
     if (action === "stop()") {
       const next = { ...state, stopped: true, done: true };
-      return [{ state: next, observation: verify(next) === 1 ? "Success." : "Failure.", reward: verify(next) }];
+      return [{ state: next, observation: "That is all.", reward: verify(next) }];
     }
     const at = delegations[allActions.indexOf(action) - 1];
     return [{ state: { ...state, at }, observation: `Worker ${at.worker + 1}, please do part ${at.part + 1}.` }];
@@ -114,7 +116,7 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
   const partText = (part: Part, k: number) => `part ${k + 1} ${part === "open" ? "open" : "reported"}`;
   const about =
     `A job has ${parts} parts; worker k knows part k best. The orchestrator has spawn(), delegate(WORKER, PART), ` +
-    "aggregate(), stop(); a worker has careful(), quick(). Success if every part is sound.";
+    "aggregate(), stop(); a worker has careful(), quick(). The more sound parts in the result, the better.";
   return {
     facts: { ...facts, agents: ["orchestrator", ...workerNames(workers)] },
     horizon: turns,
@@ -150,7 +152,7 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
     late: "Time is up.",
     texts: () => [
       `${about} is ready. The reports are put together. please do part open reported, nothing`,
-      ...["part", "workers", "Worker", "Success. Failure.", "Worker reports"],
+      ...["part", "workers", "Worker", "That is all.", "Worker reports"],
       ...Array.from({ length: Math.max(turns, workers, parts) + 1 }, (_, k) => `turns left: ${k}`),
     ],
     verify,
@@ -160,11 +162,12 @@ export function orchestratorRules(given: Params): Rules<OrchestratorState> {
 
 /**
  * An orchestrator with workers. `spawn()` adds a worker, `delegate(WORKER, PART)` hands over a part and the turn, the worker
- * chooses `careful()` or `quick()`, `aggregate()` puts the reports together once all are there, `stop()` ends the episode.
+ * chooses `careful()` or `quick()`, `aggregate()` puts together what was reported, `stop()` ends the episode once there is a
+ * result.
  *
  * Horizon: until `stop()`, at most `turns`. Branching: 2 of a worker, of the orchestrator 3 + workers · parts, those that make
  * sense at a time. Observability: partial, the soundness of a report is hidden. The decisive choices lie in who gets which
- * part, in the care of the workers, and in aggregating before stopping. Luck is in the work; all outcomes are known exactly.
+ * part, in the care of the workers, and in stopping while parts are open. Luck is in the work; all outcomes are known exactly.
  * Costs are paid at once as negative rewards; the verifier looks at the outcome only.
  */
 export const orchestrator = defineEnvironment({

@@ -45,6 +45,10 @@ const params = z.object({
   hops: z.int().min(1).max(5).default(2).describe("relations that a question follows"),
   turns: z.int().min(1).max(50).default(6).describe("turns of an episode"),
   miss: z.number().min(0).max(1).default(0).describe("chance that a search finds nothing"),
+  reward: z
+    .enum(["outcome", "oracle"])
+    .default("outcome")
+    .describe("outcome: 1 for the right answer; oracle: also 1 for each search that first shows needed evidence"),
   tasks: z.int().min(1).max(1000).default(8).describe("number of different questions"),
   worlds: z.int().min(1).max(1000).default(32).describe("knowledge bases, one of which holds in an episode"),
   seed: z.int().default(0).describe("draws questions and knowledge bases"),
@@ -70,7 +74,7 @@ function searchCalls({ people, relations }: Params): ToolCall[] {
 
 /** Rules of the task. Action k < relations · people searches fact k; the others answer. */
 export function searchRules(given: Params): Rules<SearchState> {
-  const { people, relations, hops, turns, miss, tasks, worlds, seed } = given;
+  const { people, relations, hops, turns, miss, reward, tasks, worlds, seed } = given;
   const count = people * relations;
   const world = taskPool(2 * seed, (random) => drawWorld(given, random));
   const question = taskPool(
@@ -104,6 +108,11 @@ export function searchRules(given: Params): Rules<SearchState> {
   };
   const about = `Tools: search(PERSON, RELATION), answer(PERSON). There are ${turns} turns.`;
   const verify = (state: SearchState) => (state.answer >= 0 && state.answer === gold(state) ? 1 : 0);
+  const judge = (state: SearchState, action: string) => {
+    const k = allActions.indexOf(action);
+    if (k >= count) return k - count === gold(state) ? 1 : 0;
+    return evidence(state).includes(k) && !state.found.includes(k) ? 1 : 0;
+  };
   return {
     facts,
     horizon: turns,
@@ -128,8 +137,9 @@ export function searchRules(given: Params): Rules<SearchState> {
         return [{ state: next, observation: won === 1 ? "That is right." : "That is wrong.", reward: won }];
       }
       const found = state.found.includes(k) ? state.found : [...state.found, k].sort((a, b) => a - b);
+      const shown = reward === "oracle" ? judge(state, action) : 0;
       return [
-        { probability: 1 - miss, state: { ...state, found }, observation: passage(state, k) },
+        { probability: 1 - miss, state: { ...state, found }, observation: passage(state, k), reward: shown },
         { probability: miss, state, observation: "Nothing was found." },
       ];
     },
@@ -141,11 +151,7 @@ export function searchRules(given: Params): Rules<SearchState> {
       ...Array.from({ length: turns + 1 }, (_, k) => `Turns left: ${k}.`),
     ],
     verify,
-    judge: (state, action) => {
-      const k = allActions.indexOf(action);
-      if (k >= count) return k - count === gold(state) ? 1 : 0;
-      return evidence(state).includes(k) && !state.found.includes(k) ? 1 : 0;
-    },
+    judge,
     meta: (state) => ({
       task: state.question,
       question: asked(state),
