@@ -81,8 +81,12 @@ function greedy({ solved }: Episode): number {
   return best[0].outcome;
 }
 
-/** A likelihood in (0, 1) that grows with what is expected; exactly linear between 0 and 1. */
-const likelihood = (expected: number) => 0.05 + 0.9 * Math.min(1, Math.max(0, expected));
+/** What is expected as a share of 1, as it would be without any change of the rewards: chances are no rewards. */
+const chance = ({ episode }: FedEpisode, expected: number) =>
+  Math.min(1, Math.max(0, episode.solved.unchanged(expected)));
+
+/** A likelihood in (0, 1) that grows with what is expected. */
+const likelihood = (fed: FedEpisode, expected: number) => 0.05 + 0.9 * chance(fed, expected);
 
 const turn = (cell: (fed: FedTurn) => unknown): Feeder => ({ level: "turn", cell });
 const token = (cell: (fed: FedToken) => unknown): Feeder => ({ level: "token", cell });
@@ -131,16 +135,16 @@ export const feeders: Readonly<Record<string, Feeder>> = {
   "rewards.preference": rollout(({ episode }) => 2 * episode.trajectory.outcome - 1),
   "signals.greedy_reward": rollout(({ episode }) => greedy(episode)),
   "signals.ref_reward_1": rollout(({ episode }) => episode.solved.expected("")),
-  "signals.rm_logit": rollout(({ episode }) => {
-    const p = Math.min(1 - 1e-9, Math.max(1e-9, episode.trajectory.outcome));
+  "signals.rm_logit": rollout((fed) => {
+    const p = Math.min(1 - 1e-9, Math.max(1e-9, chance(fed, fed.total)));
     return Math.log(p / (1 - p));
   }),
   "signals.answer": rollout(({ episode }) => episode.trajectory.path),
-  "signals.gt_logprob_0": rollout(({ episode }) => Math.log(likelihood(episode.solved.expected("")))),
+  "signals.gt_logprob_0": rollout((fed) => Math.log(likelihood(fed, fed.episode.solved.expected("")))),
   "signals.mc_value_0": rollout(({ episode }) => episode.solved.expected("")),
   "reference.logprob": {
     level: "reference",
-    cells: ({ episode }) => [Math.log(Math.max(1e-9, episode.trajectory.outcome))],
+    cells: (fed) => [Math.log(Math.max(1e-9, chance(fed, fed.total)))],
   },
 
   "turns.agent": turn((fed) => fed.turn.agent),
@@ -156,24 +160,26 @@ export const feeders: Readonly<Record<string, Feeder>> = {
   "turns.hindsight_logprob": hindsightLogprob,
   "turns.potential": potential,
   "turns.prm": expectedAfter,
-  "turns.gt_logprob": turn(({ after }) => Math.log(likelihood(after))),
+  "turns.gt_logprob": turn((fed) => Math.log(likelihood(fed, fed.after))),
   "turns.return_prediction": predictionAfter,
   "turns.entropy": turn((fed) => (decides(fed) ? fed.turn.choice.entropy : 0)),
   "turns.attribution_goal": turn(() => 3),
+  "turns.attribution_relationship": turn(() => 3),
+  "turns.attribution_knowledge": turn(() => 3),
   "turns.subgoal_1": turn((fed) => (decides(fed) && "ag".includes(fed.turn.choice.action) ? 1 : 0)),
   "turns.duration_s": turn(() => 1),
   "turns.aux_reward": turn((fed) => 0.5 * (fed.after - fed.before)),
   "turns.reward_without": turn((fed) => fed.total - (fed.after - fed.before)),
   "turns.role": turn(() => "orchestrator"),
   "turns.event": turn(({ last }) => (last ? "aggregate" : "spawn")),
-  "turns.tests_passed": turn(({ last, total }) =>
-    Array.from({ length: 4 }, (_, k) => (last && k < Math.round(4 * total) ? 1 : 0)),
+  "turns.tests_passed": turn((fed) =>
+    Array.from({ length: 4 }, (_, k) => (fed.last && k < Math.round(4 * chance(fed, fed.total)) ? 1 : 0)),
   ),
 
   "steps.reward": reward,
   "steps.prm": expectedAfter,
   "steps.mc_value": expectedAfter,
-  "steps.mc_correct": turn(({ after }) => Math.round(64 * Math.min(1, Math.max(0, after)))),
+  "steps.mc_correct": turn((fed) => Math.round(64 * chance(fed, fed.after))),
   "steps.mc_total": turn(() => 64),
   "steps.node": node,
   "steps.valid": turn(() => 1),
@@ -194,7 +200,7 @@ export const feeders: Readonly<Record<string, Feeder>> = {
   "tokens.reward": token((fed) => fed.token.reward),
   "tokens.entropy": token(({ token: { choice } }) => choice?.entropy ?? 0),
   "tokens.sum_pi_squared": token(({ token: { choice } }) => choice?.squares ?? 1),
-  "tokens.flow_score": token(({ token: { after } }) => likelihood(after)),
+  "tokens.flow_score": token((fed) => likelihood(fed, fed.token.after)),
 };
 
 /** Columns that have to be learned or thought up, and may be wrong. */

@@ -12,6 +12,11 @@ export interface Pair {
   after: Group;
   /** The change in words. */
   what: string;
+  /**
+   * By what a failure may multiply the numbers and still be worth a word of its own: this very factor, or any that all of
+   * the group share. Absent: a failure is a failure.
+   */
+  factor?: number | "any";
   read(before: readonly TokenCredit[], after: readonly TokenCredit[]): readonly Compared[];
 }
 
@@ -48,11 +53,12 @@ interface Tally {
 const lengthOf = (group: readonly Episode[]) =>
   group.reduce((sum, { turns }) => sum + turns.reduce((all, { tokens }) => all + tokens.length, 0), 0);
 
-/** Whether got = factor · expected for one positive factor. */
-function proportional(compared: readonly Compared[], room: number): boolean {
+/** Whether got = factor · expected, for the factor that the pair names or for any positive one. */
+function proportional({ factor, before }: Pair, compared: readonly Compared[], room: number): boolean {
+  if (factor === undefined || (factor === "any" && before.length < 2)) return false;
   const top = compared.reduce((a, b) => (Math.abs(b.expected) > Math.abs(a.expected) ? b : a));
-  const factor = top.expected === 0 ? 1 : top.got / top.expected;
-  return factor > 0 && compared.every(({ expected, got }) => Math.abs(got - factor * expected) <= room);
+  const ratio = factor !== "any" ? factor : top.expected === 0 ? 1 : top.got / top.expected;
+  return ratio > 0 && compared.every(({ expected, got }) => Math.abs(got - ratio * expected) <= room);
 }
 
 /** Smaller beats larger; of equal size the greater difference beats the lesser. */
@@ -78,7 +84,7 @@ function weigh(setting: Setting, trial: Trial, tally: Tally): void {
     tally.largest = Math.max(tally.largest, difference / top);
     if (difference <= constants * top) continue;
     tally.equal = false;
-    tally.proportional &&= proportional(compared, constants * top);
+    tally.proportional &&= proportional(pair, compared, constants * top);
     const tokens = lengthOf(pair.before) + 1e3 * pair.before.length;
     const failure = { pair, trial, compared, difference, tokens };
     if (better(failure, tally.worst)) tally.worst = failure;
@@ -102,16 +108,8 @@ function replayable(setting: Setting, failure: Failure, titles: readonly [string
   };
 }
 
-/**
- * Goes through pairs of groups whose numbers ought to be equal. Trials that the method refuses are left out.
- * @param factors whether it is worth a word that all numbers of a group share one positive factor.
- */
-export function compareAll(
-  setting: Setting,
-  trials: Iterable<Trial>,
-  titles: readonly [string, string],
-  factors: boolean,
-): Finding {
+/** Goes through pairs of groups whose numbers ought to be equal. Trials that the method refuses are left out. */
+export function compareAll(setting: Setting, trials: Iterable<Trial>, titles: readonly [string, string]): Finding {
   const tally: Tally = { cases: 0, credit: 0, largest: 0, equal: true, proportional: true, worst: null };
   const refusals: string[] = [];
   for (const trial of trials) {
@@ -130,7 +128,7 @@ export function compareAll(
     if (largest > rounding) notes.push("up to the small constants of its normalisation");
     return { verdict: "yes", cases, largest, notes };
   }
-  const verdict = factors && tally.proportional ? "factor" : "no";
+  const verdict = tally.proportional ? "factor" : "no";
   return { verdict, cases, largest, notes, counterexample: replayable(setting, worst, titles) };
 }
 

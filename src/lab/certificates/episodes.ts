@@ -31,8 +31,37 @@ export const agents = ["ann", "bob"] as const;
 /** Numbers of tokens that decide nothing: not those of letters. */
 const idle = 7;
 
+const known = new WeakMap<Solved, readonly Episode[]>();
+
+/** All trajectories of a solved task as episodes: the same objects every time. */
+export function episodesOf(solved: Solved): readonly Episode[] {
+  let episodes = known.get(solved);
+  if (episodes === undefined) {
+    episodes = solved.trajectories.map((trajectory) => episodeOf(solved, trajectory));
+    known.set(solved, episodes);
+  }
+  return episodes;
+}
+
+/** Changes of an episode by name, so that equal changes give the same object. */
+const variants = new WeakMap<Episode, Map<string, Episode>>();
+
+function variant(episode: Episode, name: string, make: () => Episode): Episode {
+  let made = variants.get(episode);
+  if (made === undefined) {
+    made = new Map();
+    variants.set(episode, made);
+  }
+  let found = made.get(name);
+  if (found === undefined) {
+    found = make();
+    made.set(name, found);
+  }
+  return found;
+}
+
 /** A trajectory as an episode with one token per choice; the agents take turns. */
-export function episodeOf(solved: Solved, trajectory: Trajectory): Episode {
+function episodeOf(solved: Solved, trajectory: Trajectory): Episode {
   const turns = trajectory.choices.map((choice, t) => ({
     choice,
     agent: agents[t % agents.length],
@@ -71,7 +100,7 @@ const replaced = (episode: Episode, at: number, ...turns: EpisodeTurn[]): Episod
 
 /** The episode with two tokens in turn `at`, one of which decides nothing. */
 export function widened(episode: Episode, at: number, place: Idle): Episode {
-  return replaced(episode, at, withIdle(episode.turns[at], place));
+  return variant(episode, `wide ${at} ${place}`, () => replaced(episode, at, withIdle(episode.turns[at], place)));
 }
 
 /** The same tokens, with turn `at` cut in two between them; both parts are the same agent's. */
@@ -79,11 +108,14 @@ export function cut(episode: Episode, at: number, place: Idle): Episode {
   const turn = withIdle(episode.turns[at], place);
   const [first, second] = turn.tokens;
   const between = place === "before" ? `${turn.state}~` : turn.node;
-  return replaced(
-    episode,
-    at,
-    { ...turn, node: between, tokens: [first] },
-    { ...turn, state: between, node: place === "before" ? turn.node : `${turn.node}~`, tokens: [second] },
+  const end = place === "before" ? turn.node : `${turn.node}~`;
+  return variant(episode, `cut ${at} ${place}`, () =>
+    replaced(
+      episode,
+      at,
+      { ...turn, node: between, tokens: [first] },
+      { ...turn, state: between, node: end, tokens: [second] },
+    ),
   );
 }
 
@@ -99,16 +131,17 @@ export function lengthened(episode: Episode, count: number): Episode {
     reward: k === count - 1 ? last.reward : 0,
   }));
   const tokens = [...turn.tokens.slice(0, -1), { ...last, reward: 0 }, ...more];
-  return replaced(episode, at, { ...turn, tokens });
+  return variant(episode, `longer ${count}`, () => replaced(episode, at, { ...turn, tokens }));
 }
 
 /** The episode with the names of its agents exchanged. */
 export function renamed(episode: Episode): Episode {
   const other = (agent: string) => (agent === agents[0] ? agents[1] : agents[0]);
-  return { ...episode, turns: episode.turns.map((turn) => ({ ...turn, agent: other(turn.agent) })) };
+  const turns = episode.turns.map((turn) => ({ ...turn, agent: other(turn.agent) }));
+  return variant(episode, "renamed", () => ({ ...episode, turns }));
 }
 
 /** The episode with its turns in the opposite order, each with all that belongs to it. */
 export function reversed(episode: Episode): Episode {
-  return { ...episode, turns: [...episode.turns].reverse() };
+  return variant(episode, "reversed", () => ({ ...episode, turns: [...episode.turns].reverse() }));
 }

@@ -2,7 +2,8 @@ import type { Compared, Finding } from "./certificate.ts";
 import { notApplicable } from "./certificate.ts";
 import { anyReading, compareAll, type Pair, type Trial } from "./compare.ts";
 import type { TokenCredit } from "./credit.ts";
-import { agents, cut, type Episode, lengthened, renamed, reversed, widened } from "./episodes.ts";
+import { agents, cut, type Episode, episodesOf, lengthened, renamed, reversed, widened } from "./episodes.ts";
+import { readsRewards } from "./plan.ts";
 import { allGroups, groupSizes, type Setting, solution } from "./setting.ts";
 import { type Change, policyCount, tasks } from "./tasks.ts";
 
@@ -52,7 +53,7 @@ export function zeroMean(setting: Setting): Finding {
     const found = trials(setting, (group) => [
       { before: group, after: group, what, read: (credits) => sumOfGroup(group, credits, of) },
     ]);
-    return compareAll(setting, found, ["required", "found"], false);
+    return compareAll(setting, found, ["required", "found"]);
   };
   const readings = [
     { name: "each rollout counts once", find: find((credit) => total(credit) / credit.length) },
@@ -78,6 +79,7 @@ function side(before: readonly { what: string; pull: number }[], after: readonly
   return before.map(({ what, pull }, k) => ({ what, expected: pull, got: after[k].pull }));
 }
 
+const noRewards = "it reads chances or log-probabilities, no reward";
 const scales = [0.5, 3];
 const shifts = [0.25, -0.5, 1];
 
@@ -87,26 +89,36 @@ function* changed(setting: Setting, changes: readonly { change: Change; what: st
     yield* trials(setting, (group, numbers, t, policy) => {
       const other = solution(setting, tasks[t], policy, change);
       const [after] = groupsOf(other, [numbers]);
-      return [{ before: group, after, what, read: (a, b) => side(pullsOf(group, a), pullsOf(after, b)) }];
+      return [
+        {
+          before: group,
+          after,
+          what,
+          factor: change.scale,
+          read: (a, b) => side(pullsOf(group, a), pullsOf(after, b)),
+        },
+      ];
     });
   }
 }
 
 function groupsOf(solved: ReturnType<typeof solution>, tuples: readonly (readonly number[])[]): Episode[][] {
-  const single = allGroups(solved, 1).map(({ group }) => group[0]);
+  const single = episodesOf(solved);
   return tuples.map((numbers) => numbers.map((i) => single[i]));
 }
 
 /** Reward scale: a · reward leaves every credit as it is (or, as `factor`, multiplies all of a group alike). */
 export function scaleLaw(setting: Setting): Finding {
+  if (!readsRewards(setting.plan)) return notApplicable(noRewards);
   const changes = scales.map((scale) => ({ change: { scale }, what: `every reward is multiplied by ${scale}` }));
-  return compareAll(setting, changed(setting, changes), ["credit before", "credit after"], true);
+  return compareAll(setting, changed(setting, changes), ["credit before", "credit after"]);
 }
 
 /** Reward shift: outcome + b leaves every credit as it is. */
 export function shiftLaw(setting: Setting): Finding {
+  if (!readsRewards(setting.plan)) return notApplicable(noRewards);
   const changes = shifts.map((shift) => ({ change: { shift }, what: `${shift} is added to every outcome` }));
-  return compareAll(setting, changed(setting, changes), ["credit before", "credit after"], false);
+  return compareAll(setting, changed(setting, changes), ["credit before", "credit after"]);
 }
 
 /** Groups in which one turn of one rollout is two tokens long, before and after it is cut between them. */
@@ -153,7 +165,7 @@ export function splitLaw(setting: Setting): Finding {
       (group) => cuts(group, compared),
       (size) => size < 3,
     );
-    return compareAll(setting, found, ["one turn", "two turns"], false);
+    return compareAll(setting, found, ["one turn", "two turns"]);
   };
   return anyReading([
     {
@@ -208,7 +220,7 @@ export function exchangeable(setting: Setting): Finding {
     };
     return [names, places];
   });
-  return compareAll(setting, found, ["credit before", "credit after"], false);
+  return compareAll(setting, found, ["credit before", "credit after"]);
 }
 
 /** Columns of turns that say nothing about what came before. */
@@ -226,16 +238,20 @@ const unturned = (credits: readonly TokenCredit[]): TokenCredit[] =>
 export function lengthNeutral(setting: Setting): Finding {
   const { method } = setting;
   if (!method.writes.some((path) => path.startsWith("tokens."))) return notApplicable("it writes nothing for tokens");
-  const found = trials(setting, (group) =>
+  const longer = (group: readonly Episode[]) =>
     group.map((_, i) => {
       const after = group.map((one, k) => (k === i ? lengthened(one, 2) : one));
       return {
         before: group,
         after,
         what: `two tokens that decide nothing are put at the end of rollout ${i + 1}`,
+        factor: "any" as const,
         read: (a: readonly TokenCredit[], b: readonly TokenCredit[]) => side(pullsOf(group, a), pullsOf(after, b)),
       };
-    }),
+    });
+  return compareAll(
+    setting,
+    trials(setting, longer, (size) => size < 3),
+    ["credit before", "credit after"],
   );
-  return compareAll(setting, found, ["credit before", "credit after"], true);
 }

@@ -1,6 +1,5 @@
 import type { Method } from "../../methods/method.ts";
 import { parseRead } from "../../methods/reads.ts";
-import type { RolloutObject } from "../../rollouts/index.ts";
 import { type Critic, criticColumns, fedTokens, fedTurns, feeders } from "./columns.ts";
 import type { Episode } from "./episodes.ts";
 import { type Special, specials } from "./specials.ts";
@@ -17,22 +16,34 @@ export interface Plan {
 }
 
 const stepRewards = ["turns.reward", "steps.reward", "tokens.reward"];
-/** Columns that tell a method what was achieved. */
-const telling = [...stepRewards, "rollout.reward", "rewards.", "signals.rm_logit", "reference.", "tests_passed"];
-const exactSignals = ["prm", "mc_value", "mc_correct", "gt_logprob", "return_prediction", "pfr"];
+/** Columns that tell a method what was achieved: rewards, what stands for chances of success, and exact values. */
+const rewarding = [...stepRewards, "rollout.reward", "rewards."];
+const chances = ["signals.rm_logit", "reference.", "tests_passed", "mc_correct", "gt_logprob"];
+const values = ["prm", "mc_value", "return_prediction", "pfr"];
 
 /** Whether any of the columns knows how the episode went. */
 export function tellsOutcome({ columns }: Plan): boolean {
-  return columns.some((path) => [...telling, ...exactSignals].some((part) => path.includes(part)));
+  return columns.some((path) => [...rewarding, ...chances, ...values].some((part) => path.includes(part)));
+}
+
+/** Whether any of the columns changes with the rewards. */
+export function readsRewards({ columns }: Plan): boolean {
+  return columns.some((path) => [...rewarding, ...values].some((part) => path.includes(part)));
 }
 
 /** The column that serves a need: step rewards before outcomes, else the first that can be fed. */
-function chosen(anyOf: readonly string[], rewardColumn: string, special: Special): string | undefined {
+function chosen(
+  anyOf: readonly string[],
+  params: Readonly<Record<string, unknown>>,
+  { use, skip, channels }: Special,
+): string | undefined {
+  const rewardColumn = typeof params.reward_column === "string" ? params.reward_column : "rollout.reward";
+  const wanted = typeof use === "function" ? use(params) : use;
   const able = anyOf
     .map((path) => (path === "reward_column" ? rewardColumn : path))
-    .flatMap((path) => (path === "rewards.*" ? (special.channels ?? ["rewards.task"]) : [path]))
-    .filter((path) => path in feeders);
-  const asked = able.find((path) => special.use?.includes(path));
+    .flatMap((path) => (path === "rewards.*" ? (channels ?? ["rewards.task"]) : [path]))
+    .filter((path) => path in feeders && skip?.includes(path) !== true);
+  const asked = able.find((path) => wanted?.includes(path));
   return asked ?? stepRewards.find((path) => able.includes(path)) ?? able[0];
 }
 
@@ -40,13 +51,12 @@ function chosen(anyOf: readonly string[], rewardColumn: string, special: Special
 export function planOf(method: Method, params: Readonly<Record<string, unknown>>): Plan | string {
   const special = specials[method.id] ?? {};
   if (special.none !== undefined) return special.none;
-  const rewardColumn = typeof params.reward_column === "string" ? params.reward_column : "rollout.reward";
   const columns = new Set<string>(special.also);
   for (const read of method.reads.map(parseRead)) {
     if (read.anyOf.some((path) => !path.includes(".") && path !== "reward_column")) continue;
     if (read.optional && read.when === null) continue;
     if (read.anyOf.some((path) => path === "tokens.id" || path.endsWith(".end"))) continue;
-    const path = chosen(read.anyOf, rewardColumn, special);
+    const path = chosen(read.anyOf, params, special);
     if (path !== undefined) columns.add(path);
     else if (!read.optional) return `needs ${read.anyOf.join(" or ")}, which no task here can say`;
   }
@@ -60,8 +70,11 @@ export function planOf(method: Method, params: Readonly<Record<string, unknown>>
   return { columns: [...columns], layout, rows, critic: [...columns].some((path) => criticColumns.has(path)) };
 }
 
+/** A rollout but for its id and its group. */
+export type Columns = Readonly<Record<string, unknown>>;
+
 /** An episode as a rollout with the columns of the plan. Turns and steps are the same rows. */
-export function rolloutOf(episode: Episode, plan: Plan, critic: Critic, id: string, group: string): RolloutObject {
+export function columnsOf(episode: Episode, plan: Plan, critic: Critic): Columns {
   const turns = fedTurns(episode, critic);
   const tokens = fedTokens(turns);
   const whole = { episode, critic, total: episode.trajectory.total };
@@ -75,7 +88,7 @@ export function rolloutOf(episode: Episode, plan: Plan, critic: Critic, id: stri
     turns: { end: ends },
     steps: { end: ends },
   };
-  const rollout: RolloutObject = { id, group };
+  const rollout: Record<string, unknown> = {};
   for (const path of plan.columns) {
     const [key, name] = path.split(".");
     const feeder = feeders[path];

@@ -3,8 +3,8 @@ import type { Method, Scope } from "../../methods/method.ts";
 import type { RolloutObject } from "../../rollouts/index.ts";
 import type { Critic } from "./columns.ts";
 import { type CreditColumn, creditColumn, creditOf, type TokenCredit } from "./credit.ts";
-import { type Episode, episodeOf } from "./episodes.ts";
-import { type Plan, planOf, rolloutOf } from "./plan.ts";
+import { type Episode, episodesOf } from "./episodes.ts";
+import { type Columns, columnsOf, type Plan, planOf } from "./plan.ts";
 import { specials } from "./specials.ts";
 import { type Change, type Solved, solve, type Task } from "./tasks.ts";
 
@@ -17,6 +17,8 @@ export interface Setting {
   column: CreditColumn;
   /** Whether rollouts are compared with others of their group or call. */
   compares: boolean;
+  /** Columns of the episodes that were fed so far. */
+  fed: Readonly<Record<Critic, WeakMap<Episode, Columns>>>;
 }
 
 export type Group = readonly Episode[];
@@ -33,7 +35,15 @@ export function settingOf(method: Method, given: Readonly<Record<string, unknown
   const column = creditColumn(method);
   if (column === null) return "it writes no credit";
   const scope = method.scope(params);
-  return { method, params, scope, plan, column, compares: scope !== "rollout" };
+  return {
+    method,
+    params,
+    scope,
+    plan,
+    column,
+    compares: scope !== "rollout",
+    fed: { exact: new WeakMap(), wrong: new WeakMap() },
+  };
 }
 
 const solutions = new Map<Task, Map<string, Solved>>();
@@ -62,9 +72,22 @@ export function groupSizes({ compares }: Setting, { trajectories }: Solved): rea
   return trajectories.length > 4 ? [2] : [2, 3];
 }
 
+/** How many groups of how many rollouts one call holds. */
+export interface Form {
+  groups: number;
+  size: number;
+}
+
+/** Forms that the laws of bias go through: a group, and two side by side where a method looks at the whole call. */
+export function formsOf(setting: Setting, solved: Solved): readonly Form[] {
+  const single = groupSizes(setting, solved).map((size) => ({ groups: 1, size }));
+  const several = setting.scope === "batch" && solved.trajectories.length <= 4;
+  return several ? [...single, { groups: 2, size: 2 }] : single;
+}
+
 /** All groups of a size, as tuples of trajectories, with how likely each is. */
 export function allGroups(solved: Solved, size: number): { group: Group; numbers: number[]; probability: number }[] {
-  const episodes = solved.trajectories.map((trajectory) => episodeOf(solved, trajectory));
+  const episodes = episodesOf(solved);
   let tuples: number[][] = [[]];
   for (let k = 0; k < size; k++) tuples = tuples.flatMap((tuple) => episodes.map((_, i) => [...tuple, i]));
   return tuples.map((numbers) => ({
@@ -74,15 +97,36 @@ export function allGroups(solved: Solved, size: number): { group: Group; numbers
   }));
 }
 
-/** The rollouts of groups; group k is called `g` and its number. */
-export function rolloutsOf({ plan }: Setting, groups: readonly Group[], critic: Critic): RolloutObject[][] {
-  return groups.map((group, g) => group.map((episode, i) => rolloutOf(episode, plan, critic, `g${g}-${i}`, `g${g}`)));
+/** The rollouts of groups; group k is called `g` and its number. With a size, `groups` are calls of several such groups. */
+export function rolloutsOf(
+  { plan, fed }: Setting,
+  groups: readonly Group[],
+  critic: Critic,
+  size = Number.POSITIVE_INFINITY,
+): RolloutObject[][] {
+  const known = fed[critic];
+  return groups.map((group, g) =>
+    group.map((episode, i) => {
+      let columns = known.get(episode);
+      if (columns === undefined) {
+        columns = columnsOf(episode, plan, critic);
+        known.set(episode, columns);
+      }
+      const part = group.length > size ? `.${Math.floor(i / size)}` : "";
+      return { id: `g${g}-${i}`, group: `g${g}${part}`, ...columns };
+    }),
+  );
 }
 
 /** Runs the method: all groups in one call where it looks at groups or less, a call per group where it looks at calls. */
-export function creditGroups(setting: Setting, groups: readonly Group[], critic: Critic = "exact"): TokenCredit[][] {
+export function creditGroups(
+  setting: Setting,
+  groups: readonly Group[],
+  critic: Critic = "exact",
+  size?: number,
+): TokenCredit[][] {
   const { method, params, column, scope } = setting;
-  const rollouts = rolloutsOf(setting, groups, critic);
+  const rollouts = rolloutsOf(setting, groups, critic, size);
   if (scope === "batch") return rollouts.map((call) => creditOf(method, params, column, call));
   const all = creditOf(method, params, column, rollouts.flat());
   let at = 0;

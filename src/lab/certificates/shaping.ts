@@ -39,8 +39,8 @@ export function shapingLaw(setting: Setting): Finding {
     try {
       for (const size of groupSizes(setting, solution(setting, task, 0))) {
         for (let policy = 0; policy < policyCount; policy++) {
-          const before = gradientCase(setting, task, policy, size, "exact");
-          const after = gradientCase(setting, task, policy, size, "exact", change);
+          const before = gradientCase(setting, task, policy, { groups: 1, size }, "exact");
+          const after = gradientCase(setting, task, policy, { groups: 1, size }, "exact", change);
           found.push({ before, after, distance: distances(before.expected, after.expected) });
         }
       }
@@ -54,7 +54,7 @@ export function shapingLaw(setting: Setting): Finding {
     return notApplicable("its credit is zero on every task here");
   }
   const largest = Math.max(...found.map(({ distance }) => distance.plain));
-  const cases = found.reduce((sum, { before }) => sum + before.groups, 0);
+  const cases = found.reduce((sum, { before }) => sum + before.cases, 0);
   const notes = refusals.length > 0 ? [`refuses some of the cases: ${refusals[0]}`] : [];
   const wrong = found.filter(({ distance }) => distance.plain > constants);
   if (wrong.length === 0) {
@@ -62,9 +62,9 @@ export function shapingLaw(setting: Setting): Finding {
     return { verdict: "yes", cases, largest, notes };
   }
   const isFactor = wrong.every(({ distance }) => distance.stretched <= constants && distance.factor > 0);
-  const least = Math.min(...wrong.map(({ before }) => before.groups));
+  const least = Math.min(...wrong.map(({ before }) => before.cases));
   const [worst] = wrong
-    .filter(({ before }) => before.groups === least)
+    .filter(({ before }) => before.cases === least)
     .sort((a, b) => b.distance.plain - a.distance.plain);
   const what = `Φ is added to the rewards of the steps as ${gamma === 1 ? "" : `${gamma} · `}Φ(after) − Φ(before)`;
   const counterexample = gradientPair(setting, worst.before, worst.after, what);

@@ -1,7 +1,9 @@
 /** What single methods need that does not follow from the columns they declare. */
 export interface Special {
-  /** Columns to choose where several would do. */
-  use?: readonly string[];
+  /** Columns to choose where several would do; may depend on the parameters. */
+  use?: readonly string[] | ((params: Readonly<Record<string, unknown>>) => readonly string[]);
+  /** Columns to leave out, which only other parameters read. */
+  skip?: readonly string[];
   /** Optional columns to feed as well. */
   also?: readonly string[];
   /** Channels of the reward to feed for `rewards.*`. */
@@ -34,6 +36,7 @@ export const specials: Readonly<Record<string, Special>> = {
   euphonium: { use: ["rollout.reward"] },
   "fl-gfn": { none: "it writes residuals and a loss of flows, not a credit" },
   "grounded-prm": { none: labels },
+  "likelihood-rewards": { skip: ["rollout.reward"] },
   "hiring-agents": { none: domain("contracts: effort, report and state of the world") },
   igpo: { also: ["signals.gt_logprob_0"] },
   int: { none: "it says which tokens to imitate (weights); it writes no credit" },
@@ -46,12 +49,14 @@ export const specials: Readonly<Record<string, Special>> = {
   par: { also: ["signals.ref_reward_1"] },
   prime: { also: ["rollout.reward"], use: ["tokens.ref_logprob"] },
   pure: { also: ["rollout.reward"] },
+  "reinforce-pp": { use: ({ baseline }) => (baseline === "group_mean" ? ["rollout.reward"] : []) },
   "rest-mcts": { none: labels },
   scir: { none: pairs },
   shapley: { use: ["turns.reward_without"], also: ["turns.agent"] },
+  "soar-teacher": { none: domain("problem sets that a teacher wrote") },
   "sotopia-rl": {
     channels: ["rewards.goal", "rewards.relationship", "rewards.knowledge"],
-    also: ["turns.agent", "turns.attribution_goal"],
+    also: ["turns.agent", "turns.attribution_goal", "turns.attribution_relationship", "turns.attribution_knowledge"],
   },
   "stochastic-matching": { none: domain("dispatching to workers of known skill") },
   "t-reg": { none: "it writes rewards for pairs of preferred and rejected responses, not a credit" },

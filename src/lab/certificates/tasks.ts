@@ -122,6 +122,8 @@ export interface Solved {
   gradient: Float64Array;
   /** E[total | path]. */
   expected(path: string): number;
+  /** What an expected total would be without the change of scale, outcome or potential. */
+  unchanged(expected: number): number;
   /** P(action | state, total) of the trajectories that pay the same. */
   hindsight(choice: Choice, total: number): number;
 }
@@ -222,7 +224,10 @@ export function solve(task: Task, policyNumber: number, layout: Layout, change: 
   }
   const gradient = Float64Array.from(policy.gradient);
   policy.ascend(0);
-  return { task, layout, policy, trajectories, gradient, expected, hindsight: hindsightOf(trajectories) };
+  const { scale = 1, shift = 0, potential } = change;
+  const moved = shift - (potential?.of("") ?? 0);
+  const unchanged = (value: number) => (value - moved) / scale;
+  return { task, layout, policy, trajectories, gradient, expected, unchanged, hindsight: hindsightOf(trajectories) };
 }
 
 function hindsightOf(trajectories: readonly Trajectory[]): Solved["hindsight"] {

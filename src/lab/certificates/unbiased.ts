@@ -3,16 +3,26 @@ import { type Compared, type Counterexample, constants, type Finding, notApplica
 import type { Critic } from "./columns.ts";
 import type { TokenCredit } from "./credit.ts";
 import { tellsOutcome } from "./plan.ts";
-import { allGroups, creditGroups, type Group, groupSizes, rolloutsOf, type Setting, solution } from "./setting.ts";
+import {
+  allGroups,
+  creditGroups,
+  type Form,
+  formsOf,
+  type Group,
+  rolloutsOf,
+  type Setting,
+  solution,
+} from "./setting.ts";
 import { type Change, policyCount, type Solved, statesOf, type Task, tasks } from "./tasks.ts";
 
 /** One task, policy and group size: what the method's gradient is in the mean, beside the exact one. */
 export interface GradientCase {
   task: Task;
   policy: number;
-  size: number;
+  form: Form;
   solved: Solved;
-  groups: number;
+  /** How many calls (or groups, where those are looked at one by one) were gone through. */
+  cases: number;
   /** E over all groups of Σ credit × weight × ∇ log π, per rollout. */
   expected: Float64Array;
   exact: Float64Array;
@@ -42,16 +52,18 @@ export function gradientCase(
   setting: Setting,
   task: Task,
   policy: number,
-  size: number,
+  form: Form,
   critic: Critic,
   change: Change = {},
 ): GradientCase {
   const solved = solution(setting, task, policy, change);
+  const size = form.groups * form.size;
   const found = allGroups(solved, size);
   const credits = creditGroups(
     setting,
     found.map(({ group }) => group),
     critic,
+    form.size,
   );
   found.forEach(({ group, probability }, g) => {
     accumulate(solved, group, credits[g], probability / size);
@@ -63,7 +75,7 @@ export function gradientCase(
   const rest = expected.map((value, k) => value - multiple * exact[k]);
   const length = Math.sqrt(Math.max(dot(exact, exact), dot(expected, expected)));
   const residual = Math.sqrt(dot(rest, rest)) / length;
-  return { task, policy, size, solved, groups: found.length, expected, exact, multiple, residual };
+  return { task, policy, form, solved, cases: found.length, expected, exact, multiple, residual };
 }
 
 export const taskName = ({ shape, rewards }: Task) => `${shape.title}; ${rewards.id} outcomes`;
@@ -74,9 +86,9 @@ function casesOf(setting: Setting, stops: boolean, critic: Critic): { cases: Gra
   const refusals: string[] = [];
   for (const task of tasks.filter(({ shape }) => shape.stops === stops)) {
     try {
-      for (const size of groupSizes(setting, solution(setting, task, 0))) {
+      for (const form of formsOf(setting, solution(setting, task, 0))) {
         for (let policy = 0; policy < policyCount; policy++) {
-          cases.push(gradientCase(setting, task, policy, size, critic));
+          cases.push(gradientCase(setting, task, policy, form, critic));
         }
       }
     } catch (error) {
@@ -100,12 +112,13 @@ function entries({ task: { shape } }: GradientCase): string[] {
 }
 
 /** All groups of a case as rollouts; `meta` says how likely the group is and which choices were made. */
-function weightedRollouts(setting: Setting, { solved, size }: GradientCase): RolloutObject[] {
-  const groups = allGroups(solved, size);
+function weightedRollouts(setting: Setting, { solved, form }: GradientCase): RolloutObject[] {
+  const groups = allGroups(solved, form.groups * form.size);
   const rollouts = rolloutsOf(
     setting,
     groups.map(({ group }) => group),
     "exact",
+    form.size,
   );
   return rollouts.flatMap((rows, g) =>
     rows.map((rollout, i) => ({
@@ -125,9 +138,14 @@ function sideBySide(one: GradientCase, expected: Float64Array, got: Float64Array
 const farthest = (compared: readonly Compared[]) =>
   Math.max(...compared.map(({ expected, got }) => Math.abs(expected - got)));
 
-/** A wrong gradient as something to replay. */
-function replayable(setting: Setting, found: GradientCase, what: string): Counterexample {
-  const compared = sideBySide(found, found.exact, found.expected);
+/** A wrong gradient as something to replay; `fitted`: beside the multiple of the exact one that comes closest. */
+function replayable(setting: Setting, found: GradientCase, what: string, fitted: boolean): Counterexample {
+  const factor = fitted && found.multiple > constants ? found.multiple : 1;
+  const compared = sideBySide(
+    found,
+    found.exact.map((value) => factor * value),
+    found.expected,
+  );
   return {
     what,
     task: taskName(found.task),
@@ -135,7 +153,7 @@ function replayable(setting: Setting, found: GradientCase, what: string): Counte
     rollouts: weightedRollouts(setting, found),
     changed: null,
     callPerGroup: setting.scope === "batch",
-    titles: ["exact gradient", "method's gradient"],
+    titles: [factor === 1 ? "exact gradient" : `${shown(factor)} × exact gradient`, "method's gradient"],
     compared,
     difference: farthest(compared),
   };
@@ -166,11 +184,14 @@ export function gradientPair(
 function multiples(cases: readonly GradientCase[]): Map<string, GradientCase[]> {
   const kinds = new Map<string, GradientCase[]>();
   for (const one of cases) {
-    const key = `${one.task.shape.id} ${one.size}`;
+    const key = `${one.task.shape.id} ${one.form.groups} ${one.form.size}`;
     kinds.set(key, [...(kinds.get(key) ?? []), one]);
   }
   return kinds;
 }
+
+const formName = ({ groups, size }: Form) =>
+  size === 1 ? "single rollouts" : groups === 1 ? `groups of ${size}` : `${groups} groups of ${size} in a call`;
 
 const shown = (value: number) => Number(value.toPrecision(4)).toString();
 
@@ -188,10 +209,16 @@ function judge(cases: readonly GradientCase[]): Judged {
   const isWrong = ({ residual, multiple }: GradientCase) => residual > constants || multiple <= constants;
   const wrong = cases.filter(isWrong);
   if (wrong.length > 0) {
-    const least = Math.min(...wrong.map(({ groups }) => groups));
-    const [worst] = wrong.filter(({ groups }) => groups === least).sort((a, b) => b.residual - a.residual);
+    const least = Math.min(...wrong.map((one) => one.cases));
+    const [worst] = wrong.filter((one) => one.cases === least).sort((a, b) => b.residual - a.residual);
     const binary = cases.filter(({ task }) => task.rewards.id === "binary");
     const notes = binary.length > 0 && !binary.some(isWrong) ? ["right in direction where outcomes are 0 or 1"] : [];
+    const forms = [...new Set(cases.map(({ form }) => formName(form)))];
+    const off = forms.map((name) => {
+      const most = Math.max(...cases.filter(({ form }) => formName(form) === name).map(({ residual }) => residual));
+      return `${Math.round(100 * most)} % (${name})`;
+    });
+    notes.push(`off by up to ${off.join(", ")} of the gradient's length`);
     const zero = Math.abs(worst.multiple) <= constants && worst.residual <= constants;
     const what = zero ? "the expected gradient is zero" : "the expected gradient points elsewhere";
     return { verdict: "no", largest, notes, worst, what };
@@ -208,7 +235,9 @@ function judge(cases: readonly GradientCase[]): Judged {
     const what = `the expected gradient is ${range} times the exact one, depending on policy and rewards`;
     return { verdict: "factor", largest, notes: [], worst: low, what };
   }
-  const found = kinds.map((kind) => `${shown(kind[0].multiple)} (groups of ${kind[0].size}, ${kind[0].task.shape.id})`);
+  const found = kinds.map(
+    ([{ multiple, form, task }]) => `${shown(multiple)} (${formName(form)}; ${task.shape.title})`,
+  );
   const allOne = kinds.every(([{ multiple }]) => Math.abs(multiple - 1) < rounding);
   const notes = allOne ? [] : [`times a constant: ${found.join(", ")}`];
   if (largest > rounding) notes.push("up to the small constants of its normalisation");
@@ -235,7 +264,8 @@ export function unbiased(setting: Setting, stops: boolean): Finding {
       wrong.verdict === "yes" ? "with a wrong critic too" : `with a wrong critic: ${wrong.verdict}, ${wrong.what}`,
     );
   }
-  const counterexample = judged.worst === null ? null : replayable(setting, judged.worst, judged.what);
-  const groups = cases.reduce((sum, one) => sum + one.groups, 0);
-  return { verdict: judged.verdict, exactOnly, cases: groups, largest: judged.largest, notes, counterexample };
+  const counterexample =
+    judged.worst === null ? null : replayable(setting, judged.worst, judged.what, judged.verdict === "no");
+  const gone = cases.reduce((sum, one) => sum + one.cases, 0);
+  return { verdict: judged.verdict, exactOnly, cases: gone, largest: judged.largest, notes, counterexample };
 }
