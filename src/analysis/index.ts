@@ -6,6 +6,7 @@ export {
   compareMethods,
   type SkippedMethod,
 } from "./comparison.ts";
+export { comparisonSummary } from "./comparison-summary.ts";
 export { creditColumns, creditTitle, creditTitles } from "./credit-columns.ts";
 export { type Disagreement, rankDisagreements } from "./disagreement.ts";
 export { FeatureCollector, type Seen } from "./features.ts";

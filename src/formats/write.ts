@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { Batch, InputError } from "../rollouts/index.ts";
 import { compressedOutput } from "./compression.ts";
 import { kindOfName } from "./inputs.ts";
@@ -100,6 +101,12 @@ export async function openSink(output: string, options: WriteOptions = {}): Prom
     await bytes.abort();
     throw error;
   }
+}
+
+/** Rollouts into a stream that somebody else owns; closing the sink does not end the stream. */
+export async function openStreamSink(stream: Writable, name: string, format: "jsonl" | "arrow"): Promise<RolloutSink> {
+  const output = streamOutput(stream, name);
+  return format === "arrow" ? arrowSink(output) : jsonlSink(output);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Comparison } from "../../analysis/comparison.ts";
+import { comparisonSummary } from "../../analysis/comparison-summary.ts";
 import { creditTitles } from "../../analysis/credit-columns.ts";
 import type { Disagreement } from "../../analysis/disagreement.ts";
 import { type CreditLevel, creditLevels } from "../../analysis/levels.ts";
@@ -165,39 +166,12 @@ export function comparisonLines(batch: Batch, comparison: Comparison, top: numbe
   return lines;
 }
 
-/** The comparison as one JSON object; pairs as matrices in the order of `series`. */
+/** The comparison as one JSON object, with what was said at each disagreement. */
 export function comparisonJson(batch: Batch, comparison: Comparison, top: number) {
-  const { series, skipped, aligned, agreement, disagreements } = comparison;
-  return {
-    rollouts: batch.size,
-    level: levelKey(aligned.level),
-    rows: aligned.rows.length,
-    rows_left_out: aligned.leftOut,
-    series: series.map((one, k) => ({
-      name: one.name,
-      columns: creditLevels.flatMap((level) => one.levels[level]?.path ?? []),
-      spread: isSpread(one, aligned.level),
-      non_zero: agreement.nonZero[k],
-    })),
-    skipped,
-    spearman: agreement.spearman,
-    pearson: agreement.pearson,
-    same_sign: agreement.sameSign,
-    opposite_sign: agreement.oppositeSign,
-    disagreements: disagreements.slice(0, top).map((found) => {
-      const { rollout, level, row, values, conflict, rowsInConflict, rows } = found;
-      return {
-        rollout: batch.ids[rollout],
-        group: batch.groupNames[rollout],
-        level: levelKey(level),
-        row,
-        values: Object.fromEntries(series.map(({ name }, k) => [name, values[k]])),
-        conflict,
-        rows_in_conflict: rowsInConflict,
-        rows,
-        ...snippet(batch, found),
-      };
-    }),
-    disagreeing_rollouts: disagreements.length,
-  };
+  const summary = comparisonSummary(batch, comparison, top);
+  const disagreements = summary.disagreements.map((one, k) => ({
+    ...one,
+    ...snippet(batch, comparison.disagreements[k]),
+  }));
+  return { ...summary, disagreements };
 }
