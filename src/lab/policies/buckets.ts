@@ -14,3 +14,6 @@ export function lengthBucket(length: number): number {
   while (size < length) size = size % 3 === 0 ? (size / 3) * 4 : (size / 2) * 3;
   return size;
 }
+
+/** The next multiple of four: rows of any other length are multiplied number by number instead of four at a time. */
+export const inFours = (count: number) => 4 * Math.ceil(count / 4);

@@ -10,7 +10,7 @@ export interface Block {
 
 /** What a network makes of its inputs, a row per decision. */
 export type NetworkOutput = {
-  /** [rows, choices]. */
+  /** [rows, choices]; there may be more columns that can never be chosen (`blockedLogit`). */
   logits: np.Array;
   /** [rows, width]. */
   hidden: np.Array;
@@ -26,7 +26,7 @@ export interface Decisions {
   inputs: Record<string, Block>;
   /** Which choice was taken, per row. */
   taken: Int32Array;
-  /** [rows, choices]: 0 where a choice is allowed, else a large negative number; null = all are. */
+  /** [rows, columns of logits]: 0 where a choice is allowed, else `blockedLogit`; null = all are. */
   blocked: Float32Array | null;
 }
 
@@ -35,8 +35,8 @@ export interface Outcomes {
   logprob: Float32Array;
   entropy: Float32Array;
   value: Float32Array | null;
-  /** [rows, width]. */
-  hidden: Float32Array;
+  /** [rows, width]; null unless asked for. */
+  hidden: Float32Array | null;
 }
 
 /** Derivatives of the loss, per row. */
@@ -71,13 +71,11 @@ function data(array: np.Array): Float32Array {
   return array.dataSync() as Float32Array;
 }
 
-function outcomes({ logprob, entropy, hidden, value }: Scores): Outcomes {
-  return {
-    logprob: data(logprob),
-    entropy: data(entropy),
-    hidden: data(hidden),
-    value: value === undefined ? null : data(value),
-  };
+function outcomes({ logprob, entropy, hidden, value }: Scores, withHidden: boolean): Outcomes {
+  const made = { logprob: data(logprob), entropy: data(entropy), value: value === undefined ? null : data(value) };
+  if (withHidden) return { ...made, hidden: data(hidden) };
+  hidden.dispose();
+  return { ...made, hidden: null };
 }
 
 /**
@@ -99,8 +97,8 @@ export class CompiledNetwork {
     this.#gradient = jit(valueAndGrad(loss, { hasAux: true })) as never;
   }
 
-  forward(parameters: Record<string, Block>, decisions: Decisions): Outcomes {
-    return outcomes(this.#forward(putAll(parameters), putCall(decisions)));
+  forward(parameters: Record<string, Block>, decisions: Decisions, withHidden: boolean): Outcomes {
+    return outcomes(this.#forward(putAll(parameters), putCall(decisions)), withHidden);
   }
 
   /** Σ_rows weights.logprob · ∂log π + weights.entropy · ∂entropy + weights.value · ∂value, by parameter. */
@@ -118,7 +116,7 @@ export class CompiledNetwork {
     const [[loss, made], gradient] = this.#gradient(putAll(parameters), putCall(decisions), given);
     loss.dispose();
     const entries = Object.entries(gradient).map(([name, array]): [string, Float32Array] => [name, data(array)]);
-    return { gradient: Object.fromEntries(entries), outcomes: outcomes(made) };
+    return { gradient: Object.fromEntries(entries), outcomes: outcomes(made, false) };
   }
 }
 

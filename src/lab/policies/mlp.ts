@@ -13,6 +13,7 @@ import {
   compiledNetwork,
   type Decisions,
   type Network,
+  type Outcomes,
 } from "./compiled.ts";
 import { type Features, wordFeatures } from "./features.ts";
 import { glorot } from "./initial.ts";
@@ -171,7 +172,7 @@ export class MlpPolicy implements Policy {
     const rows = rowsOf(traces);
     const made = emptyEvaluation(rows.length, this.hasValue, hidden ? this.width : 0);
     this.#inChunks(rows, (decisions, from, count) => {
-      this.#take(made, this.#network.forward(this.#blocks(), decisions), from, count);
+      this.#take(made, this.#network.forward(this.#blocks(), decisions, hidden), from, count);
     });
     return made;
   }
@@ -237,16 +238,11 @@ export class MlpPolicy implements Policy {
     return { inputs: { features: { data: features, shape: [size, inputs] } }, taken, blocked };
   }
 
-  #take(
-    into: Evaluation,
-    from: { logprob: Float32Array; entropy: Float32Array; value: Float32Array | null; hidden: Float32Array },
-    at: number,
-    count: number,
-  ): void {
+  #take(into: Evaluation, from: Outcomes, at: number, count: number): void {
     into.logprob.set(from.logprob.subarray(0, count), at);
     into.entropy.set(from.entropy.subarray(0, count), at);
     if (from.value !== null) into.value?.set(from.value.subarray(0, count), at);
-    into.hidden?.set(from.hidden.subarray(0, count * this.width), at * this.width);
+    if (from.hidden !== null) into.hidden?.set(from.hidden.subarray(0, count * this.width), at * this.width);
   }
 }
 

@@ -52,18 +52,18 @@ export function* padded(
     while (most > 1 && most * length > mostRows) most /= 2;
     const part = sequences.slice(from, from + most);
     const size = bucket(part.length, Math.min(8, most), most);
-    yield pad(part, { size, length, start, choices: isConstrained ? shape.choices : 0 });
+    yield pad(part, { size, length, start, columns: isConstrained ? shape.columns : 0 });
     from += part.length;
   }
 }
 
 function pad(
   sequences: readonly Sequence[],
-  { size, length, start, choices }: { size: number; length: number; start: number; choices: number },
+  { size, length, start, columns }: { size: number; length: number; start: number; columns: number },
 ): PaddedBatch {
   const ids = new Int32Array(size * length);
   const taken = new Int32Array(size * length);
-  const blocked = choices > 0 ? new Float32Array(size * length * choices) : null;
+  const blocked = columns > 0 ? new Float32Array(size * length * columns) : null;
   const rows: number[] = [];
   const places: number[] = [];
   sequences.forEach(({ trace: { prompt, tokens, mask, allowed }, at, length: used }, s) => {
@@ -79,7 +79,7 @@ function pad(
       places.push(at + k);
       const open = allowed[k];
       if (blocked === null || open === null) continue;
-      for (let c = 0; c < choices; c++) if (open[c] === 0) blocked[row * choices + c] = blockedLogit;
+      for (let c = 0; c < open.length; c++) if (open[c] === 0) blocked[row * columns + c] = blockedLogit;
     }
   });
   const inputs = { ids: { data: ids, shape: [size, length] } };
@@ -100,6 +100,6 @@ export function gather(from: Outcomes, { rows, places }: PaddedBatch, into: Eval
     into.logprob[place] = Math.min(0, from.logprob[row]);
     into.entropy[place] = Math.max(0, from.entropy[row]);
     if (into.value !== null && from.value !== null) into.value[place] = from.value[row];
-    into.hidden?.set(from.hidden.subarray(row * width, (row + 1) * width), place * width);
+    if (from.hidden !== null) into.hidden?.set(from.hidden.subarray(row * width, (row + 1) * width), place * width);
   }
 }

@@ -102,7 +102,7 @@ export class Decoder {
 
   /** Takes the parameters as they are now. */
   constructor(shape: FullShape, p: Parameters) {
-    const { width, expansion, layers, choices, context } = shape;
+    const { width, expansion, layers, columns, context } = shape;
     this.shape = shape;
     const norm = (name: string): Norm => ({
       gain: Float64Array.from(p[`${name}.gain`]),
@@ -127,7 +127,7 @@ export class Decoder {
       down: matrix(`layer${l}.down`, width * expansion, width),
     }));
     this.#norm = norm("norm");
-    this.#head = matrix("head", width, choices);
+    this.#head = matrix("head", width, columns);
     this.#valueHead = shape.value ? { weight: Float64Array.from(p["value.weight"]), bias: p["value.bias"][0] } : null;
     const room = (columns: number) => new Float64Array(chunk * columns);
     this.#x = room(width);

@@ -1,5 +1,5 @@
 import { lax, nn, numpy as np } from "@jax-js/jax";
-import type { Arrays, Network } from "../compiled.ts";
+import { type Arrays, blockedLogit, type Network } from "../compiled.ts";
 import { type FullShape, normEps, rotaryAngles } from "./shape.ts";
 
 function normed(shape: FullShape, p: Arrays, name: string, x: np.Array): np.Array {
@@ -33,6 +33,13 @@ function rotary(shape: FullShape, length: number): { cos: np.Array; sin: np.Arra
     sin: np.array(table(Math.sin), { shape: [length, width] }),
     swap: np.array(swap, { shape: [width, width] }),
   };
+}
+
+/** Keeps columns of the head that only fill it up from being chosen. */
+function withoutFiller(logits: np.Array, { choices, columns }: FullShape): np.Array {
+  if (columns === choices) return logits;
+  const filler = Float32Array.from({ length: columns }, (_, k) => (k < choices ? 0 : blockedLogit));
+  return logits.add(np.array(filler, { shape: [1, columns] }));
 }
 
 /**
@@ -76,7 +83,7 @@ export function network(shape: FullShape): Network {
     isPast.dispose();
     if (turn !== null) for (const array of Object.values(turn)) array.dispose();
     const hidden = flat(normed(shape, p, "norm", x), width);
-    const logits = np.matmul(hidden.ref, p.head);
+    const logits = withoutFiller(np.matmul(hidden.ref, p.head), shape);
     if (!shape.value) return { logits, hidden };
     const value = np.matmul(hidden.ref, p["value.weight"]).add(p["value.bias"]);
     return { logits, hidden, value: value.reshape([rows]) };

@@ -1,5 +1,6 @@
 import { InputError } from "../../../rollouts/index.ts";
 import { Random } from "../../random.ts";
+import { inFours } from "../buckets.ts";
 import { glorot, uniformWithin } from "../initial.ts";
 import type { Parameters } from "../policy.ts";
 
@@ -26,7 +27,9 @@ export interface TransformerShape {
 export interface FullShape extends Required<TransformerShape> {
   /** Tokens that can be chosen: ids 0 to choices − 1. */
   choices: number;
-  /** All tokens, those included that are only read. */
+  /** Columns of the head: the choices, filled up to a multiple of four with some that are never chosen. */
+  columns: number;
+  /** Rows of the embedding: all tokens, those included that are only read, filled up alike. */
   tokens: number;
 }
 
@@ -42,7 +45,8 @@ export function fullShape(given: TransformerShape, choices: number, tokens: numb
     norm: given.norm ?? "rms",
     value: given.value ?? false,
     choices,
-    tokens,
+    columns: inFours(choices),
+    tokens: inFours(tokens),
   };
   for (const column of ["layers", "heads", "width", "expansion", "context"] as const) {
     if (Number.isInteger(shape[column]) && shape[column] > 0) continue;
@@ -59,7 +63,7 @@ export function fullShape(given: TransformerShape, choices: number, tokens: numb
 
 /** Names and shapes of all parameters, in the order of the network. */
 export function parameterShapes(shape: FullShape): Record<string, readonly number[]> {
-  const { layers, width, expansion, context, positions, norm, value, choices, tokens } = shape;
+  const { layers, width, expansion, context, positions, norm, value, columns, tokens } = shape;
   const made: Record<string, readonly number[]> = { embedding: [tokens, width] };
   if (positions === "learned") made.positions = [context, width];
   const normed = (name: string) => {
@@ -74,7 +78,7 @@ export function parameterShapes(shape: FullShape): Record<string, readonly numbe
     made[`layer${l}.down`] = [width * expansion, width];
   }
   normed("norm");
-  made.head = [width, choices];
+  made.head = [width, columns];
   if (value) {
     made["value.weight"] = [width, 1];
     made["value.bias"] = [1];

@@ -94,7 +94,7 @@ export class TransformerPolicy implements Policy {
   evaluate(traces: readonly Recorded[], { hidden = false }: { hidden?: boolean } = {}): Evaluation {
     const made = emptyEvaluation(countTokens(traces), this.hasValue, hidden ? this.width : 0);
     for (const batch of padded(traces, this.shape, this.words.start, this.spellings !== null)) {
-      gather(this.#network.forward(this.#blocks(), batch.decisions), batch, made, this.width);
+      gather(this.#network.forward(this.#blocks(), batch.decisions, hidden), batch, made, this.width);
     }
     return made;
   }
