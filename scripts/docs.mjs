@@ -3,17 +3,18 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { methods, parseRead, runCase } from "../dist/core.js";
 import { methodPage } from "./docs/method-page.mjs";
-import { disputedCases, methodFiles, root, vectorFiles } from "./docs/sources.mjs";
+import { claimFiles, disputedCases, methodFiles, root, vectorFiles } from "./docs/sources.mjs";
 import { overview, statuses, statusTable } from "./docs/tables.mjs";
 import { whichMethod } from "./docs/which-method.mjs";
 
 const check = process.argv.includes("--check");
 const files = vectorFiles();
+const claims = claimFiles();
 const sources = methodFiles();
 const wanted = new Map();
 
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const table = statusTable(await statuses(methods, files, disputedCases(), runCase));
+const table = statusTable(await statuses(methods, files, disputedCases(), runCase, claims));
 const marks = /(<!-- methods -->\n)[\s\S]*?(\n<!-- \/methods -->)/;
 if (!marks.test(readme)) throw new Error("README.md has no <!-- methods --> section");
 wanted.set(
@@ -23,7 +24,10 @@ wanted.set(
 wanted.set("docs/methods/README.md", overview(methods, parseRead));
 wanted.set("docs/which-method.md", whichMethod(methods));
 for (const [id, method] of methods) {
-  wanted.set(`docs/methods/${id}.md`, await methodPage(method, sources.get(id), files.get(id), runCase));
+  wanted.set(
+    `docs/methods/${id}.md`,
+    await methodPage(method, sources.get(id), files.get(id), runCase, claims.get(id)),
+  );
 }
 
 mkdirSync(join(root, "docs/methods"), { recursive: true });

@@ -68,7 +68,7 @@ async function functionExample(method, file, runCase) {
 }
 
 /** The page of one method, from the registry, its doc comments and its vector file; the numbers are computed here. */
-export async function methodPage(method, source, file, runCase) {
+export async function methodPage(method, source, file, runCase, claim) {
   const { facts } = method;
   const { paper } = facts;
   const link = paper.arxiv === null ? paper.title : `[${paper.title}](https://arxiv.org/abs/${paper.arxiv})`;
@@ -108,5 +108,15 @@ export async function methodPage(method, source, file, runCase) {
   }
   const worked = await example(method, file, runCase);
   if (worked !== null) parts.push("## Worked example", worked);
+  if (claim !== undefined) {
+    const found = claim.findings.map(
+      ({ expected, measured, holds }) => `| ${expected} | ${measured} | ${holds ? "yes" : "no"} |`,
+    );
+    parts.push(
+      "## Claim",
+      `${claim.claim} **${claim.verdict[0].toUpperCase()}${claim.verdict.slice(1)}** in miniature ([how](../claims.md#${method.id})).`,
+      ["| expected | measured | holds |", "|---|---|---|", ...found].join("\n"),
+    );
+  }
   return `${parts.join("\n\n")}\n`;
 }

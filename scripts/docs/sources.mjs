@@ -1,11 +1,19 @@
 // What the documentation is made of: the registry (from dist/), the vector files, and the doc comments of the sources.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Vector files by id. */
+/** What was found of each card's claim, by id; empty where nothing was run. */
+export function claimFiles() {
+  const folder = join(root, "docs/claims");
+  if (!existsSync(folder)) return new Map();
+  const names = readdirSync(folder).filter((name) => name.endsWith(".json"));
+  return new Map(names.map((name) => [name.slice(0, -5), JSON.parse(readFileSync(join(folder, name), "utf8"))]));
+}
+
 export function vectorFiles() {
   const folder = join(root, "conformance");
   const names = readdirSync(folder).filter((name) => name.endsWith(".json"));

@@ -1,33 +1,38 @@
 const code = (text) => `\`${text}\``;
 
 /** Status of every card: how many of its public vectors pass, and what is there. */
-export async function statuses(methods, files, disputed, runCase) {
+export async function statuses(methods, files, disputed, runCase, claims) {
   const rows = [...files].map(async ([id, file]) => {
     const method = methods.get(id);
     const cases = file.cases.filter((one) => !disputed.has(`${id} | ${one.name}`));
     const results = method === undefined ? [] : await Promise.all(cases.map((one) => runCase(id, one)));
     const passed = results.filter((result) => result.ok).length;
-    return { id, method, passed, cases: cases.length, disputed: file.cases.length - cases.length };
+    const claim = claims.get(id) ?? null;
+    return { id, method, claim, passed, cases: cases.length, disputed: file.cases.length - cases.length };
   });
   return Promise.all(rows);
 }
 
 /** The table of the README: one row per card. */
 export function statusTable(rows) {
-  const lines = rows.map(({ id, method, passed, cases, disputed }) => {
-    if (method === undefined) return `| ${id} | | | | not yet |`;
+  const lines = rows.map(({ id, method, claim, passed, cases, disputed }) => {
+    if (method === undefined) return `| ${id} | | | | not yet | |`;
+    const verdict = claim === null ? "not tried yet" : `[${claim.verdict}](docs/claims.md#${id})`;
     const link = `[${id}](docs/methods/${id}.md)`;
     const state = `${passed}/${cases} vectors${disputed > 0 ? `, ${disputed} disputed` : ""}`;
-    return `| ${link} | ${method.title} | ${method.facts.granularity} | ${method.facts.paper.date} | ${state} |`;
+    return `| ${link} | ${method.title} | ${method.facts.granularity} | ${method.facts.paper.date} | ${state} | ${verdict} |`;
   });
   const done = rows.filter(({ method, passed, cases }) => method !== undefined && passed === cases).length;
+  const tried = rows.filter(({ claim }) => claim !== null);
+  const count = (verdict) => tried.filter(({ claim }) => claim.verdict === verdict).length;
   return [
     `${done} of ${rows.length} cards have their numeric part and pass all of their public vectors (a disputed one differs for`,
-    "a reason given in [disputed.md](tests/conformance/disputed.md)). What a card does online (judges, samplers, training) and the claim it",
-    "makes are not reproduced yet.",
+    `a reason given in [disputed.md](tests/conformance/disputed.md)). The claims of ${tried.length} cards were tried in miniature`,
+    `([claims](docs/claims.md)): ${count("shown")} shown, ${count("mixed")} mixed, ${count("not shown")} not shown. Judges, samplers and reward models`,
+    "that make signals online are not there yet.",
     "",
-    "| method | title | level | first published | status |",
-    "|---|---|---|---|---|",
+    "| method | title | level | first published | numbers | claim |",
+    "|---|---|---|---|---|---|",
     ...lines,
   ].join("\n");
 }
