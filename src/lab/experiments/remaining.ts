@@ -26,7 +26,6 @@ export const remaining: Readonly<Record<string, string>> = {
   scir: "needs a model of preferences or rewards to be trained",
   slate: "needs a judge",
   "soar-diffusion": "needs a flow model",
-  "soar-teacher": "needs no model or judge; to follow",
   "sotopia-rl": "needs a judge",
   starc: "needs no model or judge; to follow",
   "step-orlm": "needs a judge",
