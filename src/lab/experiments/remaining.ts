@@ -1,7 +1,6 @@
 /** Cards whose claim has no experiment yet, each with the reason. Every card is either here or in the registry. */
 export const remaining: Readonly<Record<string, string>> = {
   c2: "needs a model of preferences or rewards to be trained",
-  "ca-survey": "needs no model or judge; to follow",
   cooper: "needs no model or judge; to follow",
   "ctrl-u": "needs a flow model",
   descore: "needs a judge",
@@ -27,7 +26,6 @@ export const remaining: Readonly<Record<string, string>> = {
   slate: "needs a judge",
   "soar-diffusion": "needs a flow model",
   "sotopia-rl": "needs a judge",
-  starc: "needs no model or judge; to follow",
   "step-orlm": "needs a judge",
   "stochastic-matching": "needs no model or judge; to follow",
   vgpo: "needs a flow model",
