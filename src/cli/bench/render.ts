@@ -16,7 +16,12 @@ export function withMargin(interval: Interval | null, decimals = 2): string {
   return interval === null ? "–" : `${fixed(interval, decimals)} ± ${interval.margin.toFixed(decimals)}`;
 }
 
-export const biasWords: Readonly<Record<BiasVerdict, string>> = { none: "none", scale: "scale only", biased: "biased" };
+export const biasWords: Readonly<Record<BiasVerdict, string>> = {
+  none: "none",
+  scale: "scale only",
+  biased: "biased",
+  unclear: "unclear",
+};
 
 /** `none`, `scale only`, or how far the direction is off: `12 %`. */
 export function biasText({ bias, skew }: Pick<EntrySummary, "bias" | "skew">): string {
@@ -38,11 +43,16 @@ export function needs({ sources, method, granularity }: EntrySummary): string {
   return sources.map((source) => sourceWords[source as keyof typeof sourceWords]).join(", ");
 }
 
+/** The label, and on how many tasks if not on all. */
+export function titleOf({ label, partial }: EntrySummary): string {
+  return partial === null ? label : `${label} (${partial} task${partial === 1 ? "" : "s"})`;
+}
+
 /** What a leaderboard row says, as text, in the order of `leaderboardTitles`. */
 export function leaderboardRow(entry: EntrySummary): string[] {
   const { overall, episodes, reached, gap } = entry;
   return [
-    entry.label,
+    titleOf(entry),
     needs(entry),
     fixed(episodes, 0),
     `${reached.runs}/${reached.of}`,

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchSummary, EntrySummary } from "../../lab/benchmark/summary.ts";
 import { type Picture, pictures } from "./plots.ts";
-import { biasText, biasWords, fixed, leaderboardTitles, needs, withMargin } from "./render.ts";
+import { biasText, biasWords, fixed, leaderboardTitles, needs, titleOf, withMargin } from "./render.ts";
 
 const cell = (text: string) => text.replaceAll("|", "\\|");
 
@@ -18,7 +18,7 @@ function leaderboard({ entries }: BenchSummary): string[] {
   const rows = entries.map((entry) => {
     const { overall, episodes, reached, gap } = entry;
     return [
-      entry.params === undefined || Object.keys(entry.params).length === 0 ? entry.label : `${entry.label}`,
+      titleOf(entry),
       needs(entry),
       withMargin(episodes, 0),
       `${reached.runs}/${reached.of}`,
@@ -169,6 +169,12 @@ export function reportPage(summary: BenchSummary, made: readonly Picture[]): str
     .trimEnd()}\n`;
 }
 
+/** Five digits of every number, and no curves: those are in the plots and in --json. */
+const shortened = (key: string, value: unknown) => {
+  if (key === "curve") return undefined;
+  return typeof value === "number" ? Number(value.toPrecision(5)) : value;
+};
+
 /** Writes benchmark.md and, in benchmark/ beside it, the plots and the numbers; gives back the files. */
 export function writeReport(summary: BenchSummary, folder: string): string[] {
   const made = pictures(summary);
@@ -177,7 +183,7 @@ export function writeReport(summary: BenchSummary, folder: string): string[] {
   for (const name of readdirSync(beside)) if (name.endsWith(".svg")) rmSync(join(beside, name));
   const files: [string, string][] = [
     [join(folder, "benchmark.md"), reportPage(summary, made)],
-    [join(beside, "benchmark.json"), `${JSON.stringify(summary, null, 1)}\n`],
+    [join(beside, "benchmark.json"), `${JSON.stringify(summary, shortened)}\n`],
     ...made.map(({ name, svg }): [string, string] => [join(beside, `${name}.svg`), svg]),
   ];
   for (const [file, text] of files) writeFileSync(file, text);

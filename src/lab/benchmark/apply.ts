@@ -36,7 +36,7 @@ export class Bench {
     this.method = Object.hasOwn(yardsticks, entry.method) ? null : findMethod(entry.method);
     this.setting = setting;
     this.#entry = entry;
-    const known = this.method === null ? new Map<string, Signal>() : signalsFor(this.method);
+    const known = this.method === null ? new Map<string, Signal>() : signalsFor(this.method, setting.model.environment);
     this.given = columns === undefined ? known : new Map([...known].filter(([path]) => columns.includes(path)));
     this.#errors = new ModelErrors(setting.model, seed);
   }

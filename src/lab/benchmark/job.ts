@@ -33,7 +33,7 @@ export const amounts: Readonly<Record<BenchScale, Amounts>> = {
   full: {
     truthGroups: 48,
     batches: [
-      { size: 1, groups: 1024 },
+      { size: 1, groups: 640 },
       { size: 4, groups: 192 },
       { size: 16, groups: 192 },
     ],

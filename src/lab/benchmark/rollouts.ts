@@ -1,6 +1,7 @@
 import type { Method } from "../../methods/method.ts";
 import { parseRead } from "../../methods/reads.ts";
 import { Batch, type Column, type ColumnValues } from "../../rollouts/index.ts";
+import type { ExactEnvironment } from "../environments/environment.ts";
 import { type Feed, feedFor } from "./feed.ts";
 import { finalReward, intermediateReward, type Signal, type Source, signals, verdicts } from "./signals.ts";
 
@@ -15,14 +16,15 @@ const special: Readonly<Record<string, Readonly<Record<string, Signal | null>>>>
   matchtir: { "turns.reward": null },
 };
 
-/** The signals that a method is given: every column of its `reads` that the benchmark knows. */
-export function signalsFor(method: Method): ReadonlyMap<string, Signal> {
+/** The signals that a method is given on a task: every column of its `reads` that the benchmark knows. */
+export function signalsFor(method: Method, environment: ExactEnvironment): ReadonlyMap<string, Signal> {
   const own = special[method.id] ?? {};
   const given = new Map<string, Signal>();
   const paths = method.reads.flatMap((read) => parseRead(read).anyOf).flatMap(expanded);
   for (const path of ["rollout.reward", ...paths, ...Object.keys(own)]) {
     const chosen = Object.hasOwn(own, path) ? own[path] : signals[path];
-    if (chosen !== null && chosen !== undefined) given.set(path, chosen);
+    if (chosen === null || chosen === undefined || chosen.isIn?.(environment) === false) continue;
+    given.set(path, chosen);
   }
   return given;
 }

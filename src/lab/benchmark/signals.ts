@@ -1,4 +1,5 @@
 import type { ColumnValues } from "../../rollouts/index.ts";
+import type { ExactEnvironment } from "../environments/environment.ts";
 import { outcomeOf, playOn } from "./episodes.ts";
 import { collected, continued, type Feed, onTokens, perTurn, startOf, stateAfter } from "./feed.ts";
 import { hindsightOdds } from "./hindsight-odds.ts";
@@ -13,6 +14,8 @@ export type Source = "episode" | "policy" | "critic" | "process model" | "judge"
 export interface Signal {
   source: Source;
   make(feed: Feed): ColumnValues;
+  /** Whether a task has it; every task when left out. */
+  isIn?(environment: ExactEnvironment): boolean;
 }
 
 const signal = (source: Source, make: Signal["make"]): Signal => ({ source, make });
@@ -199,13 +202,14 @@ function hindsightLogprob(feed: Feed): Float64Array {
   });
 }
 
-/** Calls such as `open(3)` taken apart; `null` where the task has no calls. */
+/** The tool calls that actions stand for. */
 function calls(feed: Feed): ColumnValues {
-  const parts = taken(feed).map((text) => /^(\w+)\((.*)\)$/.exec(text));
-  return {
-    json: parts.map((match) => (match === null ? [] : [{ name: match[1], arguments: { argument: match[2] } }])),
-  };
+  const { environment } = feed.episodes.model;
+  return { json: taken(feed).map((action) => [environment.call?.(action)].filter((call) => call != null)) };
 }
+
+const hasCalls = (environment: ExactEnvironment) =>
+  environment.allActions().some((action) => environment.call?.(action) != null);
 
 /** Calls that lead to the goal, as the environment knows them. */
 function gold(feed: Feed): ColumnValues {
@@ -253,12 +257,12 @@ export const signals: Readonly<Record<string, Signal>> = {
       feed.oracles.critic(feed.episodes.model.rowOf[startOf(feed, i)]),
     ),
   ),
-  meta: signal("answer", gold),
+  meta: { ...signal("answer", gold), isIn: hasCalls },
   "turns.agent": signal("episode", agents),
   "turns.state": signal("episode", views),
   "turns.action": signal("episode", taken),
   "turns.node": signal("episode", nodes),
-  "turns.tool_calls": signal("episode", calls),
+  "turns.tool_calls": { ...signal("episode", calls), isIn: hasCalls },
   "turns.reward": signal("episode", stepReward),
   "turns.duration_s": signal("episode", (feed) => perTurn(feed, () => 1)),
   "turns.entropy": signal("policy", entropy),

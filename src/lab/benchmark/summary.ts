@@ -18,8 +18,11 @@ export function intervalOf(values: readonly number[]): Interval {
   return { mean: summary.mean("value"), margin: summary.margin("value") };
 }
 
-/** Whether a gradient estimator is unbiased, is so up to one common scale, or points elsewhere. */
-export type BiasVerdict = "none" | "scale" | "biased";
+/**
+ * Whether a gradient estimator is unbiased, is so up to one common scale, or points elsewhere; `unclear` where the seeds do
+ * not tell.
+ */
+export type BiasVerdict = "none" | "scale" | "biased" | "unclear";
 
 /** What was measured of one method on one task. */
 export interface TaskSummary {
@@ -51,6 +54,8 @@ export interface EntrySummary {
   >;
   episodes: Interval | null;
   reached: { runs: number; of: number };
+  /** Number of tasks when it runs on some only, so that its means are not those of the others; null when on all. */
+  partial: number | null;
   /** Part of the mean gradient that points elsewhere: ‖E g perpendicular‖ / ‖E g‖, root mean square over the tasks. */
   skew: number;
   /** Over all tasks together; null with fewer than three seeds. */
@@ -99,6 +104,8 @@ const numberOf = (result: JobResult, name: string) => result.measures[name] as n
 
 /** Bias that is smaller than this, as a share of the squared length, is none. */
 const smallBias = 0.005;
+/** Bias that may be none or this large is not called none. */
+const unclearBias = 0.02;
 /** Seeds from which on there is a verdict about bias. */
 const enoughSeeds = 3;
 
@@ -111,9 +118,11 @@ interface BiasMeasures {
 /** `null` with too few seeds to tell. */
 function verdictOf({ bias, skew, scale }: BiasMeasures, seeds: number): BiasVerdict | null {
   if (seeds < enoughSeeds) return null;
-  const isNone = ({ mean, margin }: Interval) => mean - margin <= smallBias;
-  if (isNone(bias)) return "none";
-  return isNone(skew) && scale.mean > 0 ? "scale" : "biased";
+  const isThere = ({ mean, margin }: Interval) => mean - margin > smallBias;
+  const isUnclear = (measured: Interval) => !isThere(measured) && measured.mean > unclearBias;
+  if (isThere(skew) || scale.mean <= 0) return "biased";
+  if (isUnclear(skew)) return "unclear";
+  return isThere(bias) || isUnclear(bias) ? "scale" : "none";
 }
 
 function best<T>(items: readonly T[], score: (item: T) => number): T {
@@ -188,7 +197,7 @@ function geometric(tasks: readonly TaskSummary[]): Interval | null {
   return { mean: Math.exp(mean), margin: Math.exp(mean) * margin };
 }
 
-function summarizeEntry(runs: readonly Finished[], scale: BenchScale): EntrySummary {
+function summarizeEntry(runs: readonly Finished[], scale: BenchScale, all: number): EntrySummary {
   const { label, method, params } = runs[0].entry;
   const known = methods.has(method) ? findMethod(method) : null;
   const tasks = runs.map((run) => summarizeTask(run, scale));
@@ -222,6 +231,7 @@ function summarizeEntry(runs: readonly Finished[], scale: BenchScale): EntrySumm
       runs: plainTasks.reduce((sum, { episodes }) => sum + episodes.reached, 0),
       of: plainTasks.reduce((sum, { episodes }) => sum + episodes.perSeed.length, 0),
     },
+    partial: runs.length < all ? runs.length : null,
     skew: Math.sqrt(Math.min(1, Math.max(0, skew?.mean ?? 0))),
     bias: judged === null ? null : verdictOf(judged, runs[0].results.length),
     gap: gameable?.end.gap ?? null,
@@ -235,7 +245,7 @@ function about(id: string): BenchSummary["tasks"][number] {
   return { id, about: task.about, states: model.states, start: startValue, optimum: optimalValue, gameable };
 }
 
-/** The whole benchmark in one object: rows in the order of the episodes that they need. */
+/** The whole benchmark in one object: rows in the order of the episodes that they need, those of all tasks first. */
 export function summarize(
   finished: readonly Finished[],
   leftOut: readonly LeftOut[],
@@ -244,8 +254,12 @@ export function summarize(
   const { scale, seeds, tasks } = setting;
   const byLabel = new Map<string, Finished[]>();
   for (const run of finished) byLabel.set(run.entry.label, [...(byLabel.get(run.entry.label) ?? []), run]);
-  const entries = [...byLabel.values()].map((runs) => summarizeEntry(runs, scale));
-  entries.sort((a, b) => (a.episodes?.mean ?? 0) - (b.episodes?.mean ?? 0) || (a.label < b.label ? -1 : 1));
+  const entries = [...byLabel.values()].map((runs) => summarizeEntry(runs, scale, tasks.length));
+  const isPartial = ({ partial }: EntrySummary) => (partial === null ? 0 : 1);
+  entries.sort(
+    (a, b) =>
+      isPartial(a) - isPartial(b) || (a.episodes?.mean ?? 0) - (b.episodes?.mean ?? 0) || (a.label < b.label ? -1 : 1),
+  );
   return {
     version: benchVersion,
     scale,

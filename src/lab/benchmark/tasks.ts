@@ -61,7 +61,7 @@ export const benchTasks: Readonly<Record<string, BenchTask>> = Object.fromEntrie
       {
         id: "key-door",
         about: "Find a parcel: the key pays off two turns later, the porter helps by luck, guessing sometimes works.",
-        make: registered("key-door", { lockers: 4, turns: 4 }),
+        make: registered("key-door", { lockers: 2, turns: 4 }),
       },
       {
         id: "search-fixed",
