@@ -6,9 +6,9 @@ test.each(Object.keys(experiments))("%s: a slice of the experiment runs, twice t
   const { experiment } = await experiments[id]();
   expect(experiment.id).toBe(id);
   expect(experiment.seeds).toBeGreaterThanOrEqual(3);
-  const trial = experiment.trial(1, "slice");
+  const trial = await experiment.trial(1, "slice");
   expect(Object.values(trial.measures).every(Number.isFinite)).toBe(true);
-  expect(experiment.trial(1, "slice")).toEqual(trial);
+  expect(await experiment.trial(1, "slice")).toEqual(trial);
 });
 
 test("the verdict is decided by the claims alone", () => {

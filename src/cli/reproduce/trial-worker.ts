@@ -17,7 +17,7 @@ async function replyTo({ id, scale, seed }: TrialOrder): Promise<TrialReply> {
   try {
     const { experiment } = await experiments[id]();
     const started = performance.now();
-    const trial = experiment.trial(seed, scale);
+    const trial = await experiment.trial(seed, scale);
     const milliseconds = performance.now() - started;
     const bad = Object.entries(trial.measures).find(([, value]) => !Number.isFinite(value));
     return bad === undefined ? { trial, milliseconds } : { fault: `measure ${JSON.stringify(bad[0])} is ${bad[1]}` };

@@ -51,7 +51,7 @@ export interface Experiment {
   baseline: string;
   /** Seeds of the full run, at least 3. */
   seeds: number;
-  trial(seed: number, scale: Scale): Trial;
+  trial(seed: number, scale: Scale): Trial | Promise<Trial>;
   /** The expected relations, worked out from all trials. */
   findings(summary: Summary): Finding[];
   plots: readonly ExperimentPlot[];
