@@ -13,7 +13,6 @@ export const remaining: Readonly<Record<string, string>> = {
   int: "needs a judge",
   marble: "needs a flow model",
   "mixed-r1": "needs no model or judge; to follow",
-  ofs: "needs no model or judge; to follow",
   oprl: "needs a model of preferences or rewards to be trained",
   "orchestration-traces": "needs no model or judge; to follow",
   "page-llm": "needs a model of preferences or rewards to be trained",
@@ -27,6 +26,5 @@ export const remaining: Readonly<Record<string, string>> = {
   "soar-diffusion": "needs a flow model",
   "sotopia-rl": "needs a judge",
   "step-orlm": "needs a judge",
-  "stochastic-matching": "needs no model or judge; to follow",
   vgpo: "needs a flow model",
 };
