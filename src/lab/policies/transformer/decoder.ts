@@ -1,4 +1,5 @@
 import type { Parameters } from "../policy.ts";
+import { headProduct, mixHead } from "./attention.ts";
 import { multiply, transposed } from "./multiply.ts";
 import { type FullShape, normEps, rotaryAngles } from "./shape.ts";
 
@@ -173,16 +174,11 @@ export class Decoder {
       multiply(this.#query, this.#h, layer.query, square);
       multiply(this.#key, this.#h, layer.key, square);
       multiply(this.#value, this.#h, layer.value, square);
-      inputs.forEach(({ cache }, r) => {
-        const place = this.#places[r];
-        this.#rotate(this.#query, r * width, place);
-        this.#rotate(this.#key, r * width, place);
-        cache.keys[l].set(this.#key.subarray(r * width, (r + 1) * width), place * width);
-        cache.values[l].set(this.#value.subarray(r * width, (r + 1) * width), place * width);
-      });
-      inputs.forEach(({ cache }, r) => {
-        this.#attend(r, cache.keys[l], cache.values[l], this.#places[r] + 1);
-      });
+      for (let r = 0; r < rows; r++) this.#keep(inputs[r].cache, l, r);
+      for (let r = 0; r < rows; r++) {
+        const { keys, values } = inputs[r].cache;
+        this.#attend(r, keys[l], values[l], this.#places[r] + 1);
+      }
       multiply(this.#x, this.#mixed, layer.output, square, true);
       this.#normalise(this.#x, this.#h, layer.feedNorm, rows);
       multiply(this.#up, this.#h, layer.up, { rows, inner: width, outer: width * expansion });
@@ -224,6 +220,19 @@ export class Decoder {
     }
   }
 
+  /** Puts the key and the value of a row in its place of the cache. */
+  #keep({ keys, values }: Cache, layer: number, row: number): void {
+    const { width } = this.shape;
+    const place = this.#places[row];
+    this.#rotate(this.#query, row * width, place);
+    this.#rotate(this.#key, row * width, place);
+    const [key, value] = [keys[layer], values[layer]];
+    for (let j = 0, from = row * width, to = place * width; j < width; j++) {
+      key[to + j] = this.#key[from + j];
+      value[to + j] = this.#value[from + j];
+    }
+  }
+
   #rotate(x: Float64Array, from: number, place: number): void {
     if (this.#turn === null) return;
     const { width, heads } = this.shape;
@@ -253,9 +262,7 @@ export class Decoder {
       const q = row * width + h * size;
       let top = Number.NEGATIVE_INFINITY;
       for (let t = 0, k = h * size; t < length; t++, k += width) {
-        let sum = 0;
-        for (let j = 0; j < size; j++) sum += query[q + j] * keys[k + j];
-        weights[t] = sum * scale;
+        weights[t] = scale * headProduct(query, q, keys, k, size);
         if (weights[t] > top) top = weights[t];
       }
       let total = 0;
@@ -263,11 +270,7 @@ export class Decoder {
         weights[t] = Math.exp(weights[t] - top);
         total += weights[t];
       }
-      for (let j = 0; j < size; j++) mixed[q + j] = 0;
-      for (let t = 0, k = h * size; t < length; t++, k += width) {
-        const share = weights[t] / total;
-        for (let j = 0; j < size; j++) mixed[q + j] += share * values[k + j];
-      }
+      mixHead(mixed, q, weights, 1 / total, values, h * size, { size, width, length });
     }
   }
 }
