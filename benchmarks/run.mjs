@@ -8,6 +8,7 @@ const sections = {
   tree: async () => (await import("./tree.mjs")).tree(),
   process: async () => (await import("./process.mjs")).processes(),
   methods: async () => (await import("./methods.mjs")).everyMethod(),
+  lab: async () => (await import("./lab.mjs")).lab(),
 };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "string" } } });
