@@ -16,14 +16,15 @@ export class Words {
   readonly size: number;
   readonly #ids: ReadonlyMap<string, number>;
 
-  /** @throws InputError when there is no word, or one stands twice. */
-  constructor(words: readonly string[], withEnd: boolean) {
+  /**
+   * @param given words; those that stand twice count once.
+   * @throws InputError when there is none.
+   */
+  constructor(given: readonly string[], withEnd: boolean) {
+    const words = [...new Set(given)];
+    if (words.length === 0) throw new InputError("a token policy needs words", { column: "words", got: "none" });
     this.#ids = new Map(words.map((word, id) => [word, id]));
-    if (words.length === 0 || this.#ids.size !== words.length) {
-      const got = words.length === 0 ? "none" : "a word that stands twice";
-      throw new InputError("a token policy needs words, each once", { column: "words", got });
-    }
-    this.words = [...words];
+    this.words = words;
     this.end = withEnd ? words.length : null;
     this.choices = words.length + (withEnd ? 1 : 0);
     this.start = this.choices;
