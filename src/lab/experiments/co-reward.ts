@@ -111,11 +111,12 @@ export const experiment: Experiment = {
   id: "co-reward",
   version: 1,
   claim:
-    "Labels voted by the other phrasing end more accurate than labels voted by the own one, and the two views of a question " +
-    "come to agree.",
+    "Labels voted by the other phrasing end more accurate than labels voted by the own one, and the two views of a " +
+    "question come to agree.",
   environment:
-    "60 questions of 6 answers in two views; logits = a shared part (standard normal, +1 on the right answer) + a part per " +
-    "view (standard normal), each taking half of the gradient. Groups of 8, rate 1, 120 updates on all questions.",
+    "60 questions of 6 answers in two views; logits = a shared part (standard normal, +1 on the right answer) + a " +
+    "part per view (standard normal), each taking half of the gradient. Groups of 8, rate 1, 120 updates on all " +
+    "questions.",
   baseline: "mode self (majority voting within a phrasing)",
   seeds: 4,
   trial,

@@ -13,7 +13,7 @@ const samples = 20_000;
 const card = [0.06, 0.19, 0.44, 0.95];
 const arms = ["shared", "difference", "coma"] as const;
 
-/** Mean and variance of the gradient of agent 1's logit, when agents choose 0 or 1 evenly and the reward counts ones. */
+/** Moments of the gradient of agent 1's logit, when agents choose 0 or 1 evenly and the reward counts ones. */
 function agentGradient(agents: number, count: number, random: Random): Record<(typeof arms)[number], GradientMoments> {
   const first: number[] = [];
   const rewards: number[] = [];
@@ -118,11 +118,11 @@ export const experiment: Experiment = {
   id: "counterfactual",
   version: 1,
   claim:
-    "Shared centred reward, difference reward and COMA give an agent the same mean gradient; its variance grows with the " +
-    "number of agents for the first, stays for the second, and is 0 for the third with the exact Q.",
+    "Shared centred reward, difference reward and COMA give an agent the same mean gradient; its variance grows with " +
+    "the number of agents for the first, stays for the second, and is 0 for the third with the exact Q.",
   environment:
-    "n agents with binary actions (uniform), reward = number of ones, 20 000 draws. Limit: two agents of 4 actions on a " +
-    "random table of success chances, 8 leaves, 500 tables per seed. Nothing is trained.",
+    "n agents with binary actions (uniform), reward = number of ones, 20 000 draws. Limit: two agents of 4 actions " +
+    "on a random table of success chances, 8 leaves, 500 tables per seed. Nothing is trained.",
   baseline: "dr-grpo (shared centred reward); grpo on 8 chains",
   seeds: 5,
   trial,
@@ -172,5 +172,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The default action of the difference reward is 0. The second agent of the limit sees the first one's message; both methods with their defaults.",
+    "The default action of the difference reward is 0. The second agent of the limit sees the first one's message; " +
+    "both methods with their defaults.",
 };

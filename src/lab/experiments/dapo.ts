@@ -135,8 +135,8 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Dynamic sampling fills every update with live groups and needs at most half of the updates of GRPO.",
   environment:
-    "60 prompts with logits of their own, success 0.02, 0.5 and 0.98 in equal parts; 16 groups of 8 per update, rate 2, " +
-    "until the exact mean success is 0.62.",
+    "60 prompts with logits of their own, success 0.02, 0.5 and 0.98 in equal parts; 16 groups of 8 per update, rate " +
+    "2, until the exact mean success is 0.62.",
   baseline: "grpo",
   seeds: 5,
   trial,
@@ -178,6 +178,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "A prompt has one logit (success = sigmoid): with two free logits everything is twice as fast and the ratio the same. " +
-    "Prompts are drawn with replacement. DAPO samples 16 groups at a time, and leaves surplus live groups out.",
+    "A prompt has one logit (success = sigmoid): with two free logits everything is twice as fast and the ratio the " +
+    "same. Prompts are drawn with replacement. DAPO samples 16 groups at a time, and leaves surplus live groups out.",
 };

@@ -13,8 +13,7 @@ export function allRight(policy: SoftmaxTable, rows: readonly number[]): number 
 }
 
 /**
- * Measured chance that the rows still to come are all right, by `samples` fresh continuations, given whether everything so
- * far was right.
+ * Outcomes of `samples` fresh continuations: 1 when the rows still to come are all right, and so was everything so far.
  */
 export function continuations(
   policy: SoftmaxTable,

@@ -85,10 +85,11 @@ export const experiment: Experiment = {
   id: "dr-grpo",
   version: 1,
   claim:
-    "With 1/|o| wrong answers grow to the cap and right ones shrink, though length never changes the reward; with a constant divisor both keep their length.",
+    "With 1/|o| wrong answers grow to the cap and right ones shrink, though length never changes the reward; with a " +
+    "constant divisor both keep their length.",
   environment:
-    "An answer is right with probability 0.3, known before its first token; the policy (one row for right, one for wrong) " +
-    "only decides when to stop. Mean length 5 at the start, cap 60; 8 groups of 8, 300 updates of rate 0.6.",
+    "An answer is right with probability 0.3, known before its first token; the policy (one row for right, one for " +
+    "wrong) only decides when to stop. Mean length 5 at the start, cap 60; 8 groups of 8, 300 updates of rate 0.6.",
   baseline: "grpo with its weights 1/|o|",
   seeds: 5,
   trial,
@@ -111,6 +112,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Lengths are those that the policy would have without the cap, as in the card. A state has one logit (chance to go on = " +
-    "sigmoid). dr-grpo has loss_scale 12.",
+    "Lengths are those that the policy would have without the cap, as in the card. A state has one logit (chance to " +
+    "go on = sigmoid). dr-grpo has loss_scale 12.",
 };

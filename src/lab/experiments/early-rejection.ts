@@ -83,10 +83,11 @@ export const experiment: Experiment = {
   id: "early-rejection",
   version: 1,
   claim:
-    "Rejecting three quarters of the candidates after 64 of 256 tokens keeps the best one almost always, at less than half of the tokens.",
+    "Rejecting three quarters of the candidates after 64 of 256 tokens keeps the best one almost always, at less " +
+    "than half of the tokens.",
   environment:
-    "16 candidates, 4 kept, steps of 256 tokens, final reward uniform; the score after tau tokens is the final reward plus " +
-    "Gaussian noise of variance 0.64 (1/tau − 1/256). 4000 groups per tau and seed. Nothing is trained.",
+    "16 candidates, 4 kept, steps of 256 tokens, final reward uniform; the score after tau tokens is the final " +
+    "reward plus Gaussian noise of variance 0.64 (1/tau − 1/256). 4000 groups per tau and seed. Nothing is trained.",
   baseline: "generating all candidates in full; scores without information",
   seeds: 3,
   trial,

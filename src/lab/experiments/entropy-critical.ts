@@ -134,11 +134,12 @@ export const experiment: Experiment = {
   id: "entropy-critical",
   version: 1,
   claim:
-    "Training the 20 % of tokens with the highest entropy needs about as many updates as training all, the other 80 % never " +
-    "arrives; CARL trains between N + 1 and 2N actions of a search with N restarts.",
+    "Training the 20 % of tokens with the highest entropy needs about as many updates as training all, the other 80 " +
+    "% never arrives; CARL trains between N + 1 and 2N actions of a search with N restarts.",
   environment:
-    "4 decisions (4 actions, all right with 0.014 at the start) among 20 tokens, 16 near-certain fillers, reward 1 when all decisions are right; 16 rollouts " +
-    "per update, rate 1, to success 0.8. CARL: 5 turns of 4 actions, one full rollout and 16 restarts.",
+    "4 decisions (4 actions, all right with 0.014 at the start) among 20 tokens, 16 near-certain fillers, reward 1 " +
+    "when all decisions are right; 16 rollouts per update, rate 1, to success 0.8. CARL: 5 turns of 4 actions, one " +
+    "full rollout and 16 restarts.",
   baseline: "grpo on all tokens",
   seeds: 8,
   trial,

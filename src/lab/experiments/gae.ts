@@ -75,8 +75,8 @@ export const experiment: Experiment = {
   claim:
     "With an exact critic the error of the advantage grows with λ; with a noisy one the best λ lies inside (0, 1).",
   environment:
-    "20 fair coin flips, then reward 1 with probability sigmoid(heads − 10); the true advantage of every flip is known. " +
-    "Mean squared error of the unwhitened estimate over 400 episodes; noise of the critic 0.3 per state.",
+    "20 fair coin flips, then reward 1 with probability sigmoid(heads − 10); the true advantage of every flip is " +
+    "known. Mean squared error of the unwhitened estimate over 400 episodes; noise of the critic 0.3 per state.",
   baseline: "λ = 0 and λ = 1",
   seeds: 5,
   trial,
@@ -106,6 +106,6 @@ export const experiment: Experiment = {
     measures: lambdas.map((lam) => `${critic} critic, λ = ${lam}`),
   })),
   notes:
-    "The outcome is drawn (1 with that probability): with the probability itself as reward the exact critic has no error " +
-    "at λ = 0, which is not what the card measured. The noise is one number per state (flips, heads) and seed.",
+    "The outcome is drawn (1 with that probability): with the probability itself as reward the exact critic has no " +
+    "error at λ = 0, which is not what the card measured. The noise is one number per state (flips, heads) and seed.",
 };

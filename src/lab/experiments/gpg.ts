@@ -81,5 +81,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card leaves the policy open; a uniform choice between two arms gives its numbers. Groups are drawn until they are dead or alive as wanted.",
+    "The card leaves the policy open; a uniform choice between two arms gives its numbers. Groups are drawn until " +
+    "they are dead or alive as wanted.",
 };

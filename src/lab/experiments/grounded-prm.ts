@@ -119,11 +119,11 @@ export const experiment: Experiment = {
   id: "grounded-prm",
   version: 1,
   claim:
-    "On expanded nodes the labels that the filter keeps are more often right than the tool alone, and far more often than the " +
-    "sign of the outcomes.",
+    "On expanded nodes the labels that the filter keeps are more often right than the tool alone, and far more often " +
+    "than the sign of the outcomes.",
   environment:
-    "400 trees of 4 children, 4 simulations each with 5 steps; every step right with 0.8, outcome right if all are, else " +
-    "with 0.35 by luck; tool right with 0.8 (and 0.9). Nothing is trained.",
+    "400 trees of 4 children, 4 simulations each with 5 steps; every step right with 0.8, outcome right if all are, " +
+    "else with 0.35 by luck; tool right with 0.8 (and 0.9). Nothing is trained.",
   baseline: "the tool's verdict alone; the sign of the summed outcomes",
   seeds: 3,
   trial,
@@ -160,5 +160,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The 5 steps of a simulation come after the expanded child. A child counts once per simulation, for the outcome sign once.",
+    "The 5 steps of a simulation come after the expanded child. A child counts once per simulation, for the outcome " +
+    "sign once.",
 };

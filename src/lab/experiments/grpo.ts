@@ -90,6 +90,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Exact: the seed only draws the order inside a group. The eps in the divisor is set to 1e-15; with the default of 1e-6 " +
-    "the identity is off by that much.",
+    "Exact: the seed only draws the order inside a group. The eps in the divisor is set to 1e-15; with the default " +
+    "of 1e-6 the identity is off by that much.",
 };

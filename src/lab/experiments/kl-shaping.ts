@@ -102,8 +102,8 @@ export const experiment: Experiment = {
   id: "kl-shaping",
   version: 1,
   claim:
-    "On-policy, k1 in the reward and k2 as loss give the gradient of KL(π ‖ ref), k3 as loss that of KL(ref ‖ π), k1 as loss " +
-    "none; k2 and k3 in the reward give neither. As a value k3 is unbiased like k1 and has less variance.",
+    "On-policy, k1 in the reward and k2 as loss give the gradient of KL(π ‖ ref), k3 as loss that of KL(ref ‖ π), k1 " +
+    "as loss none; k2 and k3 in the reward give neither. As a value k3 is unbiased like k1 and has less variance.",
   environment:
     "Two softmax distributions over 5 actions, logits standard normal (drawn by the seed); exact expectations.",
   baseline: "the exact gradients of both KLs",
@@ -131,6 +131,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card checks one pair of distributions; here it is one pair per seed, and a bound has to hold for all. Pairs for " +
-    "which the cut of k3 at 10 is active are drawn again: there k3 is neither unbiased nor a gradient of KL(ref ‖ π).",
+    "The card checks one pair of distributions; here it is one pair per seed, and a bound has to hold for all. Pairs " +
+    "for which the cut of k3 at 10 is active are drawn again: there k3 is neither unbiased nor a gradient of KL(ref " +
+    "‖ π).",
 };

@@ -43,11 +43,11 @@ export const experiment: Experiment = {
   id: "math-shepherd",
   version: 1,
   claim:
-    "Hard labels miss a sound step with (1 − p)^N and call a broken one right with 1 − (1 − e)^N: more completions lower the " +
-    "first error and raise the second.",
+    "Hard labels miss a sound step with (1 − p)^N and call a broken one right with 1 − (1 − e)^N: more completions " +
+    "lower the first error and raise the second.",
   environment:
-    "20 000 steps per seed and N; completions of a sound step succeed with p = 0.3, those of a broken one by luck with " +
-    "e = 0.05. Nothing is trained.",
+    "20 000 steps per seed and N; completions of a sound step succeed with p = 0.3, those of a broken one by luck " +
+    "with e = 0.05. Nothing is trained.",
   baseline: "the exact formulas",
   seeds: 3,
   trial,

@@ -47,11 +47,11 @@ export const experiment: Experiment = {
   id: "omega-prm",
   version: 1,
   claim:
-    "The binary search finds the first error with about log2 K measurements, and where some sound prefixes are measured as 0 " +
-    "it is misled far less often than a scan from the front.",
+    "The binary search finds the first error with about log2 K measurements, and where some sound prefixes are " +
+    "measured as 0 it is misled far less often than a scan from the front.",
   environment:
-    "4000 solutions of K = 8, 16, 32, 64 steps per seed with the first error anywhere; completions after it never succeed. " +
-    "Then 2 % of the sound prefixes are measured as 0. Nothing is trained.",
+    "4000 solutions of K = 8, 16, 32, 64 steps per seed with the first error anywhere; completions after it never " +
+    "succeed. Then 2 % of the sound prefixes are measured as 0. Nothing is trained.",
   baseline: "a scan from the front",
   seeds: 3,
   trial,

@@ -69,8 +69,9 @@ export const experiment: Experiment = {
   version: 1,
   claim: "The length-weighted baseline has less gradient variance than the group mean when responses differ in length.",
   environment:
-    "Responses of 2 or 20 tokens with equal chance, scores of random direction with squared length equal to the number " +
-    "of tokens, groups of 8, 6000 groups per case and seed. Right with 0.8 or 0.2 by length. Nothing is trained.",
+    "Responses of 2 or 20 tokens with equal chance, scores of random direction with squared length equal to the " +
+    "number of tokens, groups of 8, 6000 groups per case and seed. Right with 0.8 or 0.2 by length. Nothing is " +
+    "trained.",
   baseline: "dr-grpo (group mean)",
   seeds: 3,
   trial,

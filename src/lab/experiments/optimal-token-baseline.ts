@@ -55,7 +55,7 @@ function respond({ first, rest, length }: Task, random: Random) {
 
 const methods = ["dr-grpo", "optimal-token-baseline"] as const;
 
-/** Noise to signal of both baselines on the same groups, and how far apart their mean gradients of the first token are. */
+/** Noise to signal of both baselines on the same groups, and how far apart their mean first-token gradients are. */
 function measure(task: Task, size: number, count: number, random: Random) {
   const all = methods.map(() => new GradientMoments(2 + task.rest.logits.length));
   for (let done = 0; done < count; done += groupsPerBatch) {
@@ -109,12 +109,12 @@ export const experiment: Experiment = {
   id: "optimal-token-baseline",
   version: 1,
   claim:
-    "Where responses differ in gradient energy, the token baseline weighted by it halves the noise to signal of the group " +
-    "mean and leaves the mean gradient as it is; where they do not, it gains nothing.",
+    "Where responses differ in gradient energy, the token baseline weighted by it halves the noise to signal of the " +
+    "group mean and leaves the mean gradient as it is; where they do not, it gains nothing.",
   environment:
     "The first token picks a confident branch (logit 6, reward 0.9) or a uniform-noise branch (reward 0.1), then 15 " +
-    "tokens with 4 choices; tabular logits, 3000 groups. Noise to signal: total gradient variance by the squared length " +
-    "of the mean gradient of the first token.",
+    "tokens with 4 choices; tabular logits, 3000 groups. Noise to signal: total gradient variance by the squared " +
+    "length of the mean gradient of the first token.",
   baseline: "dr-grpo (group mean)",
   seeds: 3,
   trial,
@@ -156,5 +156,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The branch is chosen uniformly. The near-uniform decisions of the control have logit 0.5 on one choice, the others logit 6.",
+    "The branch is chosen uniformly. The near-uniform decisions of the control have logit 0.5 on one choice, the " +
+    "others logit 6.",
 };

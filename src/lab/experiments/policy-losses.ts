@@ -98,11 +98,11 @@ export const experiment: Experiment = {
   id: "policy-losses",
   version: 1,
   claim:
-    "On one batch that grows stale, losses with a trust region stay near the old policy, cispo and sapo go farther, and the " +
-    "plain gradient runs away; what each lets through at a ratio of 1.4 is exact.",
+    "On one batch that grows stale, losses with a trust region stay near the old policy, cispo and sapo go farther, " +
+    "and the plain gradient runs away; what each lets through at a ratio of 1.4 is exact.",
   environment:
-    "A 6-armed softmax bandit that starts with logit 2 on a mediocre arm; one batch of 64, 60 full-batch steps of rate 3. " +
-    "Measured is KL(old ‖ new) at the end.",
+    "A 6-armed softmax bandit that starts with logit 2 on a mediocre arm; one batch of 64, 60 full-batch steps of " +
+    "rate 3. Measured is KL(old ‖ new) at the end.",
   baseline: "gpg (no ratio, no clip)",
   seeds: 5,
   trial,
@@ -131,7 +131,7 @@ export const experiment: Experiment = {
     { kind: "bars", title: "KL(old ‖ new) after 60 steps", y: "nats", measures: Object.keys(arms) },
   ],
   notes:
-    "The card gives no rewards: 0.5 for the arm that the policy starts on, 1, 0.8, 0.3, 0.2 and 0 for the others; advantages are " +
-    "mean-centred over the batch, as the distance that dro goes in the card asks for (with the standard deviation divided out dro " +
-    "goes 0.31). Without a clip means kl_cov, its penalty of 1 added back.",
+    "The card gives no rewards: 0.5 for the arm that the policy starts on, 1, 0.8, 0.3, 0.2 and 0 for the others; " +
+    "advantages are mean-centred over the batch, as the distance that dro goes in the card asks for (with the " +
+    "standard deviation divided out dro goes 0.31). Without a clip means kl_cov, its penalty of 1 added back.",
 };

@@ -43,7 +43,7 @@ function greedySucceeds(q: Float64Array): boolean {
   return true;
 }
 
-/** Tabular Q-learning; after which episode (from 0) the greedy policy succeeds first, and whether it does at the end. */
+/** Tabular Q-learning: the episode (from 0) after which the greedy policy first succeeds, and whether it ends so. */
 function learn(arm: Arm, count: number, seed: number) {
   const random = new Random(seed);
   const reward = rewards(arm);
@@ -87,11 +87,11 @@ export const experiment: Experiment = {
   id: "potential-shaping",
   version: 1,
   claim:
-    "Differences of a potential let Q-learning find the way almost at once and end at the same policy; a bonus for being near " +
-    "the goal pays for staying there.",
+    "Differences of a potential let Q-learning find the way almost at once and end at the same policy; a bonus for " +
+    "being near the goal pays for staying there.",
   environment:
-    "A corridor of 12 steps, reward 1 at its end; tabular Q-learning (rate 0.5, γ 0.95, ε 0.1, horizon 60, 300 episodes), " +
-    "potential position/12. Measured is the first episode after which the greedy policy succeeds.",
+    "A corridor of 12 steps, reward 1 at its end; tabular Q-learning (rate 0.5, γ 0.95, ε 0.1, horizon 60, 300 " +
+    "episodes), potential position/12. Measured is the first episode after which the greedy policy succeeds.",
   baseline: "the sparse reward, and a bonus of 0.5 Φ(s') per step",
   seeds: 8,
   trial,

@@ -23,7 +23,7 @@ function draw(random: Random): Draw {
   };
 }
 
-/** Exact mean of the gradient, prompt after prompt, and its variance summed over prompts, with a baseline per prompt. */
+/** Exact mean of the gradient, prompt after prompt, and its variance over all prompts, with a baseline per prompt. */
 function exact({ policies, rewards }: Draw, baselines: readonly number[]) {
   const advantage = advantagesOf("remax", rewards, {}, (prompt) => ({ greedy_reward: baselines[prompt] }));
   const mean: number[] = [];
@@ -82,8 +82,8 @@ export const experiment: Experiment = {
   claim:
     "The reward of the greedy answer as baseline leaves the expected gradient as it is and takes most of its variance.",
   environment:
-    "Four softmax prompts of 5 actions, logits and rewards standard normal, rewards shifted by 3, −2, 0 and 5; variance " +
-    "by enumeration, 200 draws (40 per seed). Ratios are against no baseline.",
+    "Four softmax prompts of 5 actions, logits and rewards standard normal, rewards shifted by 3, −2, 0 and 5; " +
+    "variance by enumeration, 200 draws (40 per seed). Ratios are against no baseline.",
   baseline: "no baseline (greedy_reward 0), and the true mean as baseline",
   seeds: 5,
   trial,
@@ -111,6 +111,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The bound on the largest of 200 random draws is an extreme value and depends on the draws: it is passed by a little in " +
-    "one of our 200. The medians are those of the card.",
+    "The bound on the largest of 200 random draws is an extreme value and depends on the draws: it is passed by a " +
+    "little in one of our 200. The medians are those of the card.",
 };

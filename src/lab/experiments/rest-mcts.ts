@@ -89,12 +89,12 @@ export const experiment: Experiment = {
   id: "rest-mcts",
   version: 1,
   claim:
-    "At the same number of proposed steps MCTS* solves far more tasks than best-of-N ranked by the same value model, and the " +
-    "inferred values tell right prefixes from wrong ones.",
+    "At the same number of proposed steps MCTS* solves far more tasks than best-of-N ranked by the same value model, " +
+    "and the inferred values tell right prefixes from wrong ones.",
   environment:
-    "400 tasks of 5 steps, every proposed step right with 0.4, solved when all five are; value model = inferred value of the " +
-    "prefix + Gaussian noise of 0.15, in [0, 1]. Branch 3, c 0.7, 2 simulated steps. Then 16 random paths per task through " +
-    "a 3-ary tree whose edges are right with 0.5.",
+    "400 tasks of 5 steps, every proposed step right with 0.4, solved when all five are; value model = inferred " +
+    "value of the prefix + Gaussian noise of 0.15, in [0, 1]. Branch 3, c 0.7, 2 simulated steps. Then 16 random " +
+    "paths per task through a 3-ary tree whose edges are right with 0.5.",
   baseline: "best of 12 (and of 24) ranked by the same value model",
   seeds: 3,
   trial,
@@ -113,7 +113,8 @@ export const experiment: Experiment = {
       }),
       {
         expected:
-          "right minus wrong prefixes: at least 0.1 at every depth, at least 0.4 from depth 4 (card: 0.12, 0.16, 0.29, 0.54, 0.99)",
+          "right minus wrong prefixes: at least 0.1 at every depth, at least 0.4 from depth 4 (card: 0.12, 0.16, " +
+          "0.29, 0.54, 0.99)",
         measured: separations.map((x) => x.toFixed(2)).join(", "),
         holds: separations.every((x, d) => x >= (d >= 3 ? 0.4 : 0.1)),
         kind: "claim",
@@ -135,6 +136,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Only a complete solution stops the search or is an answer: the finished one with the largest value. The value model " +
-    "gives a prefix one value, however often it is asked. A prefix counts once per task in the second part.",
+    "Only a complete solution stops the search or is an answer: the finished one with the largest value. The value " +
+    "model gives a prefix one value, however often it is asked. A prefix counts once per task in the second part.",
 };

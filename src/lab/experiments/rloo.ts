@@ -71,8 +71,8 @@ export const experiment: Experiment = {
     "Leave-one-out gives the exact policy gradient in expectation, the plain group mean exactly (G − 1)/G of it, and " +
     "division by the group's standard deviation another direction.",
   environment:
-    "One softmax state with 3 actions, logits and rewards standard normal (drawn by the seed), all groups of 2, 3 and " +
-    "4 enumerated with their probabilities.",
+    "One softmax state with 3 actions, logits and rewards standard normal (drawn by the seed), all groups of 2, 3 " +
+    "and 4 enumerated with their probabilities.",
   baseline: "dr-grpo (group mean) and grpo (with standard deviation)",
   seeds: 5,
   trial,

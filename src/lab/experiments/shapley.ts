@@ -71,11 +71,11 @@ export const experiment: Experiment = {
   id: "shapley",
   version: 1,
   claim:
-    "In majority games Shapley credits sum to the outcome and leave-one-out to 0 almost always; the error of sampled orders " +
-    "falls with the square root of their number.",
+    "In majority games Shapley credits sum to the outcome and leave-one-out to 0 almost always; the error of sampled " +
+    "orders falls with the square root of their number.",
   environment:
-    "Weighted majority games of 5 players, weights 1 to 10 drawn evenly, 1000 per seed; sampling on games of 8 players, 10 " +
-    "games per seed and number of orders. Nothing is trained.",
+    "Weighted majority games of 5 players, weights 1 to 10 drawn evenly, 1000 per seed; sampling on games of 8 " +
+    "players, 10 games per seed and number of orders. Nothing is trained.",
   baseline: "leave-one-out",
   seeds: 10,
   trial,

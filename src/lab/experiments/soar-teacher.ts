@@ -120,12 +120,12 @@ export const experiment: Experiment = {
   id: "soar-teacher",
   version: 1,
   claim:
-    "A teacher that is paid for the student's gain on hard questions finds stepping stones; one that is paid for learnability " +
-    "goes to ill-posed questions; training on the hard questions directly gets nowhere.",
+    "A teacher that is paid for the student's gain on hard questions finds stepping stones; one that is paid for " +
+    "learnability goes to ill-posed questions; training on the hard questions directly gets nowhere.",
   environment:
-    "Student: success = sigmoid(θ·f + o), θ in R^5 from 0; 64 hard questions (f = e_1, o in −12 to −7). Teacher: softmax over " +
-    "two stepping stones, two distractors and an ill-posed kind; 4 sets of 4, 4 students each, 10 RLOO steps with 16 answers, " +
-    "τ 0.0005, window 3, 150 outer steps.",
+    "Student: success = sigmoid(θ·f + o), θ in R^5 from 0; 64 hard questions (f = e_1, o in −12 to −7). Teacher: " +
+    "softmax over two stepping stones, two distractors and an ill-posed kind; 4 sets of 4, 4 students each, 10 RLOO " +
+    "steps with 16 answers, τ 0.0005, window 3, 150 outer steps.",
   baseline: "the learnability reward in the same loop; RLOO on the hard set for 1500 steps",
   seeds: 8,
   trial,
@@ -152,9 +152,9 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The comparison is per step of the student that is deployed; the search itself costs 16 inner runs per outer step. " +
-    "The student's gradient is the mean over the 4 questions of a set, the teacher's over all its 16 questions; " +
-    "promotions follow the real gain in both loops; learnability is graded on 32 answers. The mass on the ill-posed kind differs " +
-    "much between seeds (0.04 to near 1; card: 0.56): its 8 % are as learnable as the harder stone and distractor. With the teacher's gradient summed " +
-    "over a set it is 0.87, with 16 graded answers 0.04.",
+    "The comparison is per step of the student that is deployed; the search itself costs 16 inner runs per outer " +
+    "step. The student's gradient is the mean over the 4 questions of a set, the teacher's over all its 16 " +
+    "questions; promotions follow the real gain in both loops; learnability is graded on 32 answers. The mass on the " +
+    "ill-posed kind differs much between seeds (0.04 to near 1; card: 0.56): its 8 % are as learnable as the harder " +
+    "stone and distractor. With the teacher's gradient summed over a set it is 0.87, with 16 graded answers 0.04.",
 };

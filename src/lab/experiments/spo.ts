@@ -107,8 +107,8 @@ export const experiment: Experiment = {
     "Segments of 1, 2, 3 or 6 uncertain tokens need the same updates, fewer than the mean-centred outcome, while the " +
     "continuations to be sampled fall with the length of the segments.",
   environment:
-    "6 decisions with 4 actions, each followed by 4 near-certain fillers; reward 1 when all decisions are right, success " +
-    "0.014 at the start. Groups of 8, K = 9, plain gradient of rate 1, until the exact success is 0.8.",
+    "6 decisions with 4 actions, each followed by 4 near-certain fillers; reward 1 when all decisions are right, " +
+    "success 0.014 at the start. Groups of 8, K = 9, plain gradient of rate 1, until the exact success is 0.8.",
   baseline: "dr-grpo (mean-centred outcome)",
   seeds: 16,
   trial,
@@ -153,7 +153,8 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Advantages are not whitened (plain gradient). Fillers start with logit 6 on one of 4 tokens and do not matter for the " +
-    "reward; when they must be right as well the updates are 126, 119, 123, 123 against 146 (nearer to the card), the " +
-    "continuations 253, 138, 100, 58 (farther from it). Over 16 seeds a mean is only known to about 5 %, as much as the bound.",
+    "Advantages are not whitened (plain gradient). Fillers start with logit 6 on one of 4 tokens and do not matter " +
+    "for the reward; when they must be right as well the updates are 126, 119, 123, 123 against 146 (nearer to the " +
+    "card), the continuations 253, 138, 100, 58 (farther from it). Over 16 seeds a mean is only known to about 5 %, " +
+    "as much as the bound.",
 };

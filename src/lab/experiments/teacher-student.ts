@@ -1,7 +1,7 @@
 import { leaveOneOut } from "../../methods/group/rloo.ts";
 import type { Random } from "../random.ts";
 
-/** A kind of question: what it asks for, and how easy it is. Without features it is solved by luck and teaches nothing. */
+/** A kind of question: what it asks for, and how easy it is. Without features it is solved by luck alone. */
 export interface QuestionKind {
   features: readonly number[];
   offset: number;
@@ -30,7 +30,7 @@ export function answer(ability: Ability, question: QuestionKind, count: number, 
   return Array.from({ length: count }, () => (random.uniform() < p ? 1 : 0));
 }
 
-/** A student after some RLOO steps on a set of questions, each answered 16 times per step; the gradient is their mean. */
+/** A student after some RLOO steps on a set of questions, each answered 16 times a step; gradients are averaged. */
 export function practise(from: Ability, questions: readonly QuestionKind[], steps: number, random: Random): Ability {
   const ability = from.slice();
   const gradient = new Float64Array(skills);

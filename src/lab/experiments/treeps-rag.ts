@@ -128,11 +128,12 @@ export const experiment: Experiment = {
   id: "treeps-rag",
   version: 1,
   claim:
-    "With about as many generated steps, the process advantage of a tree points nearer to the exact gradient than the " +
-    "mean-centred outcome of chains, and learns at least as fast.",
+    "With about as many generated steps, the process advantage of a tree points nearer to the exact gradient than " +
+    "the mean-centred outcome of chains, and learns at least as fast.",
   environment:
-    "4 hops with 3 queries, one useful each; reward 1 with probability k/4 for k useful hops; one row of logits per hop. " +
-    "Tree widths 3, 2, 1, 2 (27 steps, 12 leaves) against 7 chains (28 steps); steps of length 0.2 to success 0.8.",
+    "4 hops with 3 queries, one useful each; reward 1 with probability k/4 for k useful hops; one row of logits per " +
+    "hop. Tree widths 3, 2, 1, 2 (27 steps, 12 leaves) against 7 chains (28 steps); steps of length 0.2 to success " +
+    "0.8.",
   baseline: "dr-grpo (mean-centred outcome) on chains",
   seeds: 30,
   trial,

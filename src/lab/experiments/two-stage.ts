@@ -86,11 +86,11 @@ export const experiment: Experiment = {
   id: "two-stage",
   version: 1,
   claim:
-    "GRPO first feeds the best action that was explored while a rare better one sinks, and later moves over to it, if rewards " +
-    "are graded; learning from negative advantages alone keeps all correct actions alive.",
+    "GRPO first feeds the best action that was explored while a rare better one sinks, and later moves over to it, " +
+    "if rewards are graded; learning from negative advantages alone keeps all correct actions alive.",
   environment:
-    "Softmax bandits, groups of 8. (a) 3 arms, rewards 0.8, 1, 0, start 0.49, 0.02, 0.49, rate 0.2, 2000 updates; binary " +
-    "control 1, 1, 0. (b) 10 actions, 4 correct, uniform start, rate 1, until the correct ones have 0.95.",
+    "Softmax bandits, groups of 8. (a) 3 arms, rewards 0.8, 1, 0, start 0.49, 0.02, 0.49, rate 0.2, 2000 updates; " +
+    "binary control 1, 1, 0. (b) 10 actions, 4 correct, uniform start, rate 1, until the correct ones have 0.95.",
   baseline: "grpo (variant grpo) and its positive half",
   seeds: 30,
   trial,

@@ -125,8 +125,9 @@ export const experiment: Experiment = {
     "Values measured after every step need fewer updates than the mean-centred outcome, because a group without any " +
     "success still has a gradient.",
   environment:
-    "A chain of 5 decisions with 4 actions (one row of logits each), reward 1 when all are right, success 0.014 at the " +
-    "start; groups of 8, one per update, K = 9 continuations, plain gradient of rate 1, until the exact success is 0.8.",
+    "A chain of 5 decisions with 4 actions (one row of logits each), reward 1 when all are right, success 0.014 at " +
+    "the start; groups of 8, one per update, K = 9 continuations, plain gradient of rate 1, until the exact success " +
+    "is 0.8.",
   baseline: "dr-grpo (mean-centred outcome)",
   seeds: 30,
   trial,
