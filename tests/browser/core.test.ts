@@ -1,15 +1,13 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { builtinModules } from "node:module";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { type BrowserContext, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findChromium } from "../../scripts/find.mjs";
 import type { CaseResult } from "../../src/conformance/run.ts";
 import { root } from "../cli/dist.ts";
 import { vectorFiles } from "../methods/samples.ts";
+import { openChromium } from "./chromium.ts";
 import { runVectors, thread } from "./page.ts";
 import { page, serve } from "./serve.ts";
 
@@ -64,10 +62,9 @@ describe("the bundle", () => {
 });
 
 describe.skipIf(executable === undefined)("in Chromium", () => {
-  const profile = mkdtempSync(join(tmpdir(), "apportion-browser-"));
   const faults: string[] = [];
   let served: Awaited<ReturnType<typeof serve>>;
-  let browser: BrowserContext;
+  let opened: Awaited<ReturnType<typeof openChromium>>;
 
   beforeAll(async () => {
     const files = new Map<string, Uint8Array | string>([
@@ -77,25 +74,17 @@ describe.skipIf(executable === undefined)("in Chromium", () => {
     ]);
     for (const [name, code] of bundles) files.set(`/${name}`, code);
     served = await serve(files);
-    browser = await chromium.launchPersistentContext(profile, {
-      executablePath: executable,
-      headless: true,
-      args: [
-        ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-        ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-      ],
-    });
+    opened = await openChromium(executable as string);
   });
 
   afterAll(async () => {
-    await browser?.close();
+    await opened?.close();
     await served?.close();
-    rmSync(profile, { recursive: true, force: true });
   });
 
   /** The value of an expression of the page, by way of JSON (exact for numbers); `made` is the module of the bundle. */
   async function inPage<T>(document: string, expression: string): Promise<T> {
-    const tab = await browser.newPage();
+    const tab = await opened.browser.newPage();
     tab.on("pageerror", (error) => faults.push(error.message));
     tab.on("console", (message) => faults.push(message.text()));
     await tab.goto(`${served.address}/${document}`);

@@ -16,15 +16,21 @@ const types: Readonly<Record<string, string>> = {
 const solver = "/highs/";
 const solverFolder = join(root, "node_modules/highs/build");
 
-/** A server for this machine alone: these files, and those of HiGHS under /highs/. Its address, and how to close it. */
-export async function serve(files: ReadonlyMap<string, Uint8Array | string>) {
+/**
+ * A server for this machine alone: these files, and those of HiGHS under /highs/. Its address, and how to close it.
+ * @param headers sent with every file.
+ */
+export async function serve(
+  files: ReadonlyMap<string, Uint8Array | string>,
+  headers: Readonly<Record<string, string>> = {},
+) {
   const server: Server = createServer(async ({ url = "/" }, response) => {
     const path = new URL(url, "http://localhost").pathname;
     const content = path.startsWith(solver)
       ? await readFile(join(solverFolder, path.slice(solver.length))).catch(() => undefined)
       : files.get(path);
     if (content === undefined) response.writeHead(404).end();
-    else response.writeHead(200, { "content-type": types[extname(path)] ?? "text/plain" }).end(content);
+    else response.writeHead(200, { ...headers, "content-type": types[extname(path)] ?? "text/plain" }).end(content);
   });
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   const { port } = server.address() as AddressInfo;
