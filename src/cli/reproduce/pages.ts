@@ -25,15 +25,23 @@ asks to show as well; it does not count for the verdict. Numbers are means over 
 function overview(all: readonly Evidence[]): string {
   const count = (verdict: string) => all.filter((one) => one.verdict === verdict).length;
   const rows = all.map((one) => {
-    const first = one.findings.find(({ kind }) => kind === "claim") ?? one.findings[0];
+    const claims = one.findings.filter(({ kind }) => kind === "claim");
+    // What was found first, and the first thing that was not.
+    const told = [
+      ...claims.filter(({ holds }) => holds).slice(0, 1),
+      ...claims.filter(({ holds }) => !holds).slice(0, 1),
+    ];
+    const numbers = told.map(({ expected, measured, holds }) => {
+      return `${holds ? "" : "**not found:** "}${prose(expected)} → ${prose(measured)}`;
+    });
     const verdict = one.verdict === "mixed" ? `mixed (${heldOf(one)})` : one.verdict;
-    const cells = [prose(one.claim), verdict, prose(first?.measured ?? ""), String(one.seeds), String(one.seconds)];
+    const cells = [prose(one.claim), verdict, numbers.join("; "), String(one.seeds), String(one.seconds)];
     return `| [${one.id}](${anchor(one.id)}) | ${cells.map(cell).join(" | ")} |`;
   });
   return [
     `${all.length} cards: ${count("shown")} shown, ${count("mixed")} mixed, ${count("not shown")} not shown.`,
     "",
-    "| card | claim | verdict | measured first | seeds | seconds |",
+    "| card | claim | verdict | key numbers | seeds | seconds |",
     "|---|---|---|---|--:|--:|",
     ...rows,
     "",
@@ -62,7 +70,7 @@ function section(one: Evidence): string {
     "|---|---|---|",
     ...findings,
     "",
-    ...(one.notes === null ? [] : [`${prose(one.notes)}\n`]),
+    ...(one.notes === null ? [] : [`Notes: ${prose(one.notes)}\n`]),
     ...pictures,
   ].join("\n");
 }

@@ -7,22 +7,30 @@ function ownFirst(names: readonly string[], id: string): string[] {
   return [...names.filter(own), ...names.filter((name) => !own(name))];
 }
 
+/** Mean of some values and its 95 % interval, which does not leave 0 to 1 when none of the values does. */
+function meanWithInterval(values: readonly number[]): { mean: number; low: number; high: number } {
+  const summary = new Summary(values.map((value) => ({ measures: { value } })));
+  const [mean, margin] = [summary.mean("value"), summary.margin("value")];
+  const isShare = values.every((value) => value >= 0 && value <= 1);
+  if (!isShare) return { mean, low: mean - margin, high: mean + margin };
+  return { mean, low: Math.max(0, mean - margin), high: Math.min(1, mean + margin) };
+}
+
 /** Mean and 95 % interval of a curve over the seeds, point by point; a gap where a seed has none. */
 function seriesOf(name: string, trials: readonly Trial[], every: number): LineSeries {
   const curves = trials.map(({ curves = {} }) => curves[name]);
   if (curves.some((curve) => curve === undefined)) throw new Error(`no curve ${JSON.stringify(name)}`);
   const points = curves[0].map((_, t) => {
     const values = curves.map((curve) => curve[t]);
-    if (!values.every(Number.isFinite)) return { mean: Number.NaN, margin: 0 };
-    const summary = new Summary(values.map((value) => ({ measures: { value } })));
-    return { mean: summary.mean("value"), margin: summary.margin("value") };
+    if (!values.every(Number.isFinite)) return { mean: Number.NaN, low: Number.NaN, high: Number.NaN };
+    return meanWithInterval(values);
   });
   return {
     name,
     x: points.map((_, t) => t * every),
     y: points.map(({ mean }) => mean),
     ...(trials.length > 1 && {
-      band: [points.map(({ mean, margin }) => mean - margin), points.map(({ mean, margin }) => mean + margin)],
+      band: [points.map(({ low }) => low), points.map(({ high }) => high)],
     }),
   };
 }
@@ -44,7 +52,8 @@ function pictureOf(plot: ExperimentPlot, id: string, trials: readonly Trial[], d
   const summary = new Summary(trials);
   const series = colours(plot.measures, id);
   const rows = plot.measures.map((name, k) => {
-    return { name, value: summary.mean(name), margin: summary.margin(name), series: series[k] };
+    const { mean, low, high } = meanWithInterval(summary.values(name));
+    return { name, value: mean, interval: [low, high] as const, series: series[k] };
   });
   return barPlot(document, { title: plot.title, note, x: plot.y, rows });
 }

@@ -36,7 +36,7 @@ export interface LinePlot extends Sheet {
 const height = 320;
 const [top, bottom, left] = [24, 44, 52];
 const lineHeight = 15;
-const widestName = 190;
+const widestName = 215;
 
 interface Point {
   x: number;

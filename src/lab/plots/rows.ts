@@ -20,6 +20,8 @@ export interface Row {
   value: number;
   /** Half the width of the interval around the value. */
   margin?: number;
+  /** Ends of the interval, where it does not lie evenly around the value. */
+  interval?: readonly [number, number];
   /** Number of the series, by which it is coloured; 0 where it is left out. */
   series?: number;
 }
@@ -38,7 +40,7 @@ export interface RowPlot extends Sheet {
 
 const lineHeight = 24;
 const slotHeight = 16;
-const widestName = 250;
+const widestName = 290;
 const bottom = 44;
 
 interface Placed extends Row {
@@ -67,7 +69,8 @@ function layoutOf(rows: readonly Row[]): Layout {
     const own = rows.filter((row) => row.name === name);
     own.forEach((row, k) => {
       const margin = row.margin ?? 0;
-      placed.push({ ...row, at: at + k + 0.5, low: row.value - margin, high: row.value + margin });
+      const [low, high] = row.interval ?? [row.value - margin, row.value + margin];
+      placed.push({ ...row, at: at + k + 0.5, low, high });
     });
     middles.push({ name, at: at + own.length / 2 });
     at += own.length + (several ? 0.6 : 0);
@@ -194,7 +197,7 @@ export function barPlot(document: PlotDocument, spec: RowPlot): string {
       }),
       ruleX([start], { stroke: "var(--faint)" }),
       ruleY(
-        rows.filter(({ margin = 0 }) => margin > 0),
+        rows.filter(({ low, high }) => high > low),
         interval,
       ),
       ...numbers(rows),
@@ -208,7 +211,7 @@ export function dotPlot(document: PlotDocument, spec: RowPlot): string {
     const rows = finiteRows(layout);
     return [
       ruleY(
-        rows.filter(({ margin = 0 }) => margin > 0),
+        rows.filter(({ low, high }) => high > low),
         { ...interval, stroke: (row: Placed) => inkOf(row.series ?? 0) },
       ),
       dot(rows, { x: "value", y: "at", r: 4.5, fill: (row: Placed) => inkOf(row.series ?? 0), stroke: "var(--paper)" }),
