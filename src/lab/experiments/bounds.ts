@@ -31,13 +31,12 @@ function bounded(summary: Summary, measure: string, bound: number, sign: 1 | -1,
   const values = summary.values(measure);
   const worst = sign === 1 ? Math.min(...values) : Math.max(...values);
   const judged = over === "every seed" ? worst : over === "mean" ? summary.mean(measure) : median(values);
-  const extra =
-    over === "median"
-      ? `median ${judged.toFixed(digits)}`
-      : `${sign === 1 ? "lowest" : "highest"} ${worst.toFixed(digits)}`;
+  const tiny = bound > 0 && bound < 1e-6;
+  const show = (x: number) => (tiny && x !== 0 ? x.toExponential(1) : x.toFixed(tiny ? 0 : digits));
+  const extra = over === "median" ? `median ${show(judged)}` : `${sign === 1 ? "lowest" : "highest"} ${show(worst)}`;
   return {
     expected: `${measure}: ${sign === 1 ? "at least" : "at most"} ${bound} (${over})`,
-    measured: `${summary.text(measure, digits)}, ${extra}`,
+    measured: tiny ? extra : `${summary.text(measure, digits)}, ${extra}`,
     holds: sign * (judged - bound) >= 0,
     kind,
   };
