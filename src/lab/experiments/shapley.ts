@@ -108,5 +108,6 @@ export const experiment: Experiment = {
       measures: orders.map((m) => `error, M = ${m}`),
     },
   ],
-  notes: "The card leaves the weights open.",
+  notes:
+    "The card leaves the weights open; whole numbers from 1 to 10 make one player a dictator about as often as in the card.",
 };
