@@ -153,5 +153,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Every update takes all questions in both views; the gradient of a view is the mean over its 8 rollouts. With 4 seeds the gain is not certain to be above 0.",
+    "Every update takes all questions in both views; the gradient of a view is the mean over its 8 rollouts. With 4 " +
+    "seeds the gain is not certain to be above 0.",
 };

@@ -86,5 +86,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card gives no learning rate; 0.5, used for all arms, is the one at which the mean ends near the card's 0.597. k is the group size.",
+    "The card gives no learning rate; 0.5, used for all arms, is the one at which the mean ends near the card's " +
+    "0.597. k is the group size.",
 };

@@ -109,5 +109,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card leaves the weights open; whole numbers from 1 to 10 make one player a dictator about as often as in the card.",
+    "The card leaves the weights open; whole numbers from 1 to 10 make one player a dictator about as often as in " +
+    "the card.",
 };
