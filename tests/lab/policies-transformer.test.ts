@@ -343,6 +343,7 @@ test("saved as safetensors and loaded, it gives the same numbers", () => {
   other.load(Object.fromEntries(Object.entries(read.tensors).map(([name, { data }]) => [name, data as Float32Array])));
   expect(episodes(other, upTo(4))).toEqual(traces);
   expect(before).not.toEqual(traces);
+  expect(() => other.load(policy.parameters(), { ...policy.facts(), words: "[]" })).toThrow(/another policy/);
   expect(episodes(policy.copy(), upTo(4))).toEqual(traces);
   expect(JSON.parse(read.metadata.words)).toEqual(words);
 });

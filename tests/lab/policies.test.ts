@@ -166,6 +166,9 @@ describe.each(Object.entries(makers))("%s policy", (_, make) => {
     expect(() => policy.load({ ...policy.parameters(), [name]: values.slice(1) })).toThrow(/wrong size/);
     expect(() => policy.load({ ...policy.parameters(), other: values })).toThrow(/other.*unknown/);
     expect(() => policy.load({})).toThrow(/missing/);
+    for (const fact of ["kind", "actions"]) {
+      expect(() => policy.load(policy.parameters(), { ...policy.facts(), [fact]: "other" })).toThrow(/another policy/);
+    }
     expect(Object.values(policy.shapes()).map((shape) => shape.reduce((a, b) => a * b, 1))).toEqual(
       Object.values(policy.parameters()).map(({ length }) => length),
     );

@@ -19,3 +19,19 @@ export function readList(facts: Readonly<Record<string, string>>, name: string):
     got: describe(text),
   });
 }
+
+/**
+ * @param names facts that have to be the same where they are given.
+ * @throws InputError when parameters are those of another kind of policy, or of one with other actions or words.
+ */
+export function requireSameFacts(
+  given: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+  names: readonly string[],
+): void {
+  for (const column of names) {
+    if (!Object.hasOwn(given, column) || given[column] === own[column]) continue;
+    const place = { column, expected: describe(own[column]), got: describe(given[column]) };
+    throw new InputError("the saved parameters are those of another policy", place);
+  }
+}

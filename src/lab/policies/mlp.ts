@@ -15,6 +15,7 @@ import {
   type Network,
   type Outcomes,
 } from "./compiled.ts";
+import { requireSameFacts } from "./facts.ts";
 import { type Features, wordFeatures } from "./features.ts";
 import { glorot } from "./initial.ts";
 import type { Coefficients, Evaluation, Gradient, Parameters, Policy, Recorded, Sampling, Session } from "./policy.ts";
@@ -138,7 +139,8 @@ export class MlpPolicy implements Policy {
 
   changed(): void {}
 
-  load(parameters: Parameters): void {
+  load(parameters: Parameters, facts: Readonly<Record<string, string>> = {}): void {
+    requireSameFacts(facts, this.facts(), ["kind", "actions"]);
     requireSameShape(parameters, this.#parameters, "a parameter");
     for (const [name, values] of Object.entries(this.#parameters)) values.set(parameters[name]);
   }

@@ -149,7 +149,7 @@ export interface Policy {
   changed(): void;
   /**
    * Sets all parameters to copies of those given.
-   * @throws InputError on missing or unknown names and wrong lengths.
+   * @throws InputError on missing or unknown names, wrong lengths, and facts that are not those of this policy.
    */
   load(parameters: Parameters, facts?: Readonly<Record<string, string>>): void;
   /** Texts to keep beside the parameters (`metadata` of safetensors), and to give to `load`: shape, vocabulary, states. */

@@ -3,7 +3,7 @@ import { ActionList } from "./action-list.ts";
 import { countTokens, emptyEvaluation, requireCoefficients, requireSameShape } from "./arrays.ts";
 import { ChoiceSession, type Outlook } from "./choice-session.ts";
 import { Distribution } from "./distribution.ts";
-import { readList } from "./facts.ts";
+import { readList, requireSameFacts } from "./facts.ts";
 import type { Coefficients, Evaluation, Gradient, Parameters, Policy, Recorded, Sampling, Session } from "./policy.ts";
 
 export interface TabularOptions {
@@ -101,10 +101,7 @@ export class TabularPolicy implements Policy {
   /** @param facts with `views`, the rows are those of the saved policy; without, those of this one. */
   load(parameters: Parameters, facts: Readonly<Record<string, string>> = {}): void {
     const views = facts.views === undefined ? this.views() : readList(facts, "views");
-    if (facts.actions !== undefined && readList(facts, "actions").join("\n") !== this.actions.texts.join("\n")) {
-      const expected = this.actions.texts.join(", ");
-      throw new InputError("the saved policy has other actions", { column: "actions", expected, got: facts.actions });
-    }
+    requireSameFacts(facts, this.facts(), ["kind", "actions"]);
     const shape: Parameters = { logits: new Float64Array(views.length * this.actions.size) };
     if (this.hasValue) shape.values = new Float64Array(views.length);
     requireSameShape(parameters, shape, "a parameter");

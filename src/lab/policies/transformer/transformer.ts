@@ -1,5 +1,6 @@
 import { copied, countTokens, emptyEvaluation, requireCoefficients, requireSameShape, zerosLike } from "../arrays.ts";
 import { type Block, type CompiledNetwork, compiledNetwork } from "../compiled.ts";
+import { requireSameFacts } from "../facts.ts";
 import type { Coefficients, Evaluation, Gradient, Parameters, Policy, Recorded, Sampling, Session } from "../policy.ts";
 import { gather, padded, scatter } from "./batches.ts";
 import { Decoder } from "./decoder.ts";
@@ -71,7 +72,8 @@ export class TransformerPolicy implements Policy {
     this.#decoder = undefined;
   }
 
-  load(parameters: Parameters): void {
+  load(parameters: Parameters, facts: Readonly<Record<string, string>> = {}): void {
+    requireSameFacts(facts, this.facts(), ["kind", "words", "shape"]);
     requireSameShape(parameters, this.#parameters, "a parameter");
     for (const [name, values] of Object.entries(this.#parameters)) values.set(parameters[name]);
     this.changed();
