@@ -1,18 +1,13 @@
 /** Cards whose claim has no experiment yet, each with the reason. Every card is either here or in the registry. */
 export const remaining: Readonly<Record<string, string>> = {
   c2: "needs a model of preferences or rewards to be trained",
-  cooper: "needs no model or judge; to follow",
   "ctrl-u": "needs a flow model",
   descore: "needs a judge",
-  dno: "needs a model of preferences or rewards to be trained",
   euphonium: "needs a flow model",
   "fl-gfn": "needs a flow model",
   marble: "needs a flow model",
-  "orchestration-traces": "needs no model or judge; to follow",
   "page-llm": "needs a model of preferences or rewards to be trained",
-  "reasoning-sql": "needs no model or judge; to follow",
   "regret-preference": "needs a model of preferences or rewards to be trained",
-  scir: "needs a model of preferences or rewards to be trained",
   "soar-diffusion": "needs a flow model",
   "step-orlm": "needs a judge",
   vgpo: "needs a flow model",
