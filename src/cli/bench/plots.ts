@@ -9,10 +9,13 @@ export interface Picture {
   svg: string;
 }
 
+/** Three decimals: what is less is noise. */
+const rounded = (value: number) => Math.round(value * 1000) / 1000;
+
 const rowsOf = (entries: readonly EntrySummary[], value: (entry: EntrySummary) => Interval | null, series = 0): Row[] =>
   entries.flatMap((entry) => {
     const found = value(entry);
-    return found === null ? [] : [{ name: entry.label, value: found.mean, margin: found.margin, series }];
+    return found === null ? [] : [{ name: entry.label, value: rounded(found.mean), margin: found.margin, series }];
   });
 
 /** Methods whose learning is drawn, as far as they were run: one of each kind. */
@@ -52,7 +55,7 @@ function stopping(document: PlotDocument, entries: readonly EntrySummary[]): Pic
   if (both.length === 0) return [];
   const skew = (entry: EntrySummary, task: string) => {
     const { "skew2 of 1": measured } = taskOf(entry, task)?.measures ?? {};
-    return Math.sqrt(Math.max(0, measured?.mean ?? 0));
+    return rounded(Math.sqrt(Math.min(1, Math.max(0, measured?.mean ?? 0))));
   };
   const rows = both
     .toSorted((a, b) => skew(b, own) - skew(a, own))
@@ -117,10 +120,11 @@ export function pictures(summary: BenchSummary): Picture[] {
       about: "Reward and what is wanted, at the end of training with a gameable reward.",
       svg: dotPlot(document, {
         title: "A reward that can be gamed",
-        note: `after ${summary.mostEpisodes} episodes, as shares of the best that can be had, ${note}`,
+        note: `after ${summary.mostEpisodes} episodes, as shares of the best that can be had`,
         rows: gaps
           .toSorted((a, b) => (a.gap?.mean ?? 0) - (b.gap?.mean ?? 0))
-          .flatMap((entry) => [...rowsOf([entry], end("reward"), 0), ...rowsOf([entry], end("verdict"), 1)]),
+          .flatMap((entry) => [...rowsOf([entry], end("reward"), 0), ...rowsOf([entry], end("verdict"), 1)])
+          .map(({ margin, ...row }) => row),
         series: ["reward that training sees", "what is wanted"],
         x: { label: "share of the best", domain: [0, 1] },
       }),

@@ -1,6 +1,7 @@
 import type { BenchSummary, BiasVerdict, EntrySummary, Interval } from "../../lab/benchmark/summary.ts";
 import { tableLines } from "../render/table.ts";
 import type { Terminal } from "../render/terminal.ts";
+import { wrap } from "../render/text.ts";
 
 const minus = "−";
 
@@ -86,17 +87,22 @@ export const leaderboardTitles = [
   "gap",
 ] as const;
 
+/** Columns of narrow terminals; wide ones show all. */
+const always: ReadonlySet<string> = new Set(["method", "takes", "episodes", "skill", "luck", "cosine", "bias", "gap"]);
+const roomForAll = 132;
+
 /** The whole report of a run, line by line. */
 export function benchLines(summary: BenchSummary, { width, style }: Terminal): string[] {
   const { entries, leftOut, seeds, tasks, mostEpisodes } = summary;
-  const columns = leaderboardTitles.map((title, k) => ({
-    title,
+  const shown = leaderboardTitles.flatMap((title, k) => (width >= roomForAll || always.has(title) ? [k] : []));
+  const columns = shown.map((k) => ({
+    title: leaderboardTitles[k],
     align: k < 2 ? ("left" as const) : ("right" as const),
-    ...(k === 0 ? { shrinkTo: 12 } : {}),
+    ...(k < 2 ? { shrinkTo: k === 0 ? 12 : 6 } : {}),
   }));
   const rows = entries.map((entry) => {
-    const [name, ...rest] = leaderboardRow(entry);
-    return [{ text: name, set: style.accent }, ...rest];
+    const texts = leaderboardRow(entry);
+    return shown.map((k) => (k === 0 ? { text: texts[k], set: style.accent } : texts[k]));
   });
   const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   return [
@@ -104,7 +110,7 @@ export function benchLines(summary: BenchSummary, { width, style }: Terminal): s
     "",
     ...tableLines(columns, rows, { style, width: Math.max(width, 40) }),
     "",
-    ...legend(mostEpisodes).map((line) => ` ${style.dim(line)}`),
+    ...legend(mostEpisodes).flatMap((line) => wrap(line, width - 1).map((part) => ` ${style.dim(part)}`)),
     ...(leftOut.length === 0 ? [] : ["", ` ${style.bold("left out")}`]),
     ...tableLines(
       [{ title: "" }, { title: "", wraps: true, shrinkTo: 20 }],

@@ -1,6 +1,8 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { paces } from "../../lab/benchmark/learning.ts";
 import type { BenchSummary, EntrySummary } from "../../lab/benchmark/summary.ts";
+import { highlights } from "./highlights.ts";
 import { type Picture, pictures } from "./plots.ts";
 import { biasText, biasWords, fixed, leaderboardTitles, needs, titleOf, withMargin } from "./render.ts";
 
@@ -106,6 +108,7 @@ function leftOutTable({ leftOut }: BenchSummary): string[] {
 /** The report as a page. */
 export function reportPage(summary: BenchSummary, made: readonly Picture[]): string {
   const show = (prefix: string) => made.filter(({ name }) => name.startsWith(prefix)).flatMap(picture);
+  const said = highlights(summary);
   const { seeds, groupSize, mostEpisodes, scale } = summary;
   const command = `apportion bench --out docs --seeds ${seeds.length}${scale === "quick" ? " --quick" : ""}`;
   return `${[
@@ -115,17 +118,20 @@ export function reportPage(summary: BenchSummary, made: readonly Picture[]): str
     "95 % intervals of Student's t behind ±. The tasks are so small that values, advantages and the policy gradient are",
     "worked out exactly, so credit is held against the truth and not against another estimate.",
     "",
+    ...(said.length === 0 ? [] : ["## In short", "", ...said.map((line) => `- ${line}`), ""]),
     "## How to read it",
     "",
     `- **episodes**: how many a tabular softmax policy needs until its exact expected reward is 90 % of the optimum: plain`,
     `  ascent, a group per update, no logit moving by more than 1, at the best of four paces, at most ${mostEpisodes} episodes; geometric`,
-    "  mean over tasks. **got there**: runs that reached the goal at all; those that did not count with all their episodes.",
+    `  mean over tasks. A pace is the length, in logits, that an update has at the start (${paces.join(", ")}): scales of credit`,
+    "  differ, so the rate follows from it. **got there**: runs that reached the goal at all; those that did not count with all their episodes.",
     "- **skill** and **luck**: correlation of the credit of a turn with its true advantage, and with what chance added behind",
     "  it. **own level**: the same as skill at the level at which the method gives credit (a whole rollout for GRPO).",
     "- **sign**, **top-k**: share of right signs on the turns that matter (|advantage| above a tenth of the largest), and how",
     "  many of the k turns that matter are among the k largest credits.",
     "- **cosine**: of the gradient of one large batch with the exact gradient. **bias**: whether the expected gradient is the",
-    "  exact one (none), a multiple of it (scale only), or how much of it points elsewhere, over all tasks.",
+    "  exact one (none), a multiple of it (scale only), or how much of it points elsewhere, over all tasks; unclear: the seeds",
+    "  do not tell.",
     "- **ns/token**, **extra**: time of crediting, and turns sampled beyond the rollouts, per turn.",
     "- **gap**: on a task with a gameable reward, the reward after training minus what is wanted, as shares of their best.",
     "- **takes**: what a method was given beyond rewards and the policy's own probabilities. *critic*, *PRM*: the exact",
@@ -133,6 +139,8 @@ export function reportPage(summary: BenchSummary, made: readonly Picture[]): str
     "  or wrong by the sign of the true advantage, one verdict in ten turned around; *answer*: likelihood of the right answer,",
     "  from the exact value with the same error; *samples*: eight continuations per state, or one more episode. Methods that",
     "  take more can look better than they would with models of worse quality; compare within a kind.",
+    "- Methods that differ in how they weigh several reward channels, long answers or clipping give the same credit here,",
+    "  where there is one outcome and no clipping: they stand side by side with equal numbers.",
     "- A method that writes returns or rewards instead of advantages is followed without a baseline, as it is written.",
     "",
     "## Leaderboard",
