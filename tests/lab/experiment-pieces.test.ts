@@ -1,68 +1,69 @@
 import { expect, test } from "vitest";
-import { allRight, continuations, logitOf } from "../../src/lab/experiments/decision-chain.ts";
-import { distance, GradientMoments, norm } from "../../src/lab/experiments/gradient-moments.ts";
-import { advantagesOf } from "../../src/lab/experiments/group-rewards.ts";
-import { bestOf, search } from "../../src/lab/experiments/step-search.ts";
-import { practise, success } from "../../src/lab/experiments/teacher-student.ts";
-import { gaussian } from "../../src/lab/gaussian.ts";
+import { atLeast, atMost, median } from "../../src/lab/experiments/bounds.ts";
+import { accumulateDecisions, tailMean } from "../../src/lab/experiments/decisions.ts";
+import { DenseNetwork } from "../../src/lab/experiments/dense-network.ts";
+import { collapsedShare, search, successOf } from "../../src/lab/experiments/evidence-chain.ts";
+import { Summary } from "../../src/lab/experiments/experiment.ts";
 import { Random } from "../../src/lab/random.ts";
 import { SoftmaxTable } from "../../src/lab/softmax-table.ts";
 
-test("normal draws have mean 0, variance 1 and the right share beyond 1.96", () => {
-  const random = new Random(1);
-  const draws = Array.from({ length: 40_000 }, () => gaussian(random));
-  const mean = draws.reduce((sum, x) => sum + x, 0) / draws.length;
-  const variance = draws.reduce((sum, x) => sum + (x - mean) ** 2, 0) / draws.length;
-  expect(Math.abs(mean)).toBeLessThan(0.02);
-  expect(Math.abs(variance - 1)).toBeLessThan(0.03);
-  expect(draws.filter((x) => Math.abs(x) > 1.959964).length / draws.length).toBeCloseTo(0.05, 2);
+const summary = new Summary([1, 2, 6].map((x) => ({ measures: { x } })));
+
+test("bounds hold for the worst seed, the mean or the median, as asked", () => {
+  expect(atLeast(summary, "x", 1).holds).toBe(true);
+  expect(atLeast(summary, "x", 1.5).holds).toBe(false);
+  expect(atLeast(summary, "x", 3, { over: "mean" }).holds).toBe(true);
+  expect(atLeast(summary, "x", 2.5, { over: "median" }).holds).toBe(false);
+  expect(atMost(summary, "x", 5).holds).toBe(false);
+  expect(atMost(summary, "x", 3, { over: "mean", kind: "limit" })).toMatchObject({ holds: true, kind: "limit" });
+  expect(atMost(summary, "x", 2, { over: "median" }).holds).toBe(true);
+  expect(median([4, 1, 3, 2])).toBe(2.5);
 });
 
-test("moments of weighted gradients", () => {
-  const moments = new GradientMoments(2);
-  moments.add([1, 0], 0.25);
-  moments.add([-1, 2], 0.75);
-  expect([...moments.mean]).toEqual([-0.5, 1.5]);
-  expect(moments.variance).toBeCloseTo(0.75 + 0.75, 12);
-  expect(norm(Float64Array.of(3, 4))).toBe(5);
-  expect(distance(Float64Array.of(3, 4), [0, 0])).toBe(5);
+test("decisions are credited in the order of their episodes, and rows below 0 are passed over", () => {
+  const policy = new SoftmaxTable(2, 2);
+  const none = { row: -1, action: 0 };
+  accumulateDecisions(policy, [[{ row: 0, action: 0 }, none], [{ row: 1, action: 1 }]], [1, 100, 3], 2);
+  expect(Array.from(policy.gradient)).toEqual([1, -1, -3, 3]);
+  expect(tailMean([1, 2, 6], 2)).toBe(4);
 });
 
-test("advantages of groups come in the order of the groups, with signals where they belong", () => {
-  const groups = [
-    [1, 0, 0],
-    [2, 4],
-  ];
-  expect([...advantagesOf("rloo", groups)]).toEqual([1, -0.5, -0.5, -2, 2]);
-  const greedy = advantagesOf("remax", groups, {}, (group, member) => ({ greedy_reward: group + member }));
-  expect([...greedy]).toEqual([1, -1, -2, 1, 2]);
-});
-
-test("a chain starts with the wanted success, and its continuations succeed as often as they should", () => {
-  const logit = logitOf(0.3, 2, 4);
-  const policy = new SoftmaxTable(2, 4, [logit, 0, 0, 0, logit, 0, 0, 0]);
-  expect(allRight(policy, [0, 1])).toBeCloseTo(0.3, 12);
-  const random = new Random(3);
-  const rewards = continuations(policy, [0, 1], true, 20_000, random);
-  expect(rewards.reduce((sum, r) => sum + r, 0) / rewards.length).toBeCloseTo(0.3, 1);
-  expect(continuations(policy, [0, 1], false, 5, random)).toEqual([0, 0, 0, 0, 0]);
-  expect(continuations(policy, [], true, 2, random)).toEqual([1, 1]);
-});
-
-test("a search solves more with a larger budget, and nothing when a solution cannot be finished", () => {
+test("the exact success of a search is what episodes show", () => {
+  const chain = { pieces: 2, searches: 3, actions: 3, success: [0, 0.3, 0.9], logprob: [-3, -1, -0.1] };
+  const policy = new SoftmaxTable(2, 3);
   const random = new Random(5);
-  const solved = (budget: number) => Array.from({ length: 150 }, () => search(budget, random)).filter(Boolean).length;
-  expect(solved(4)).toBe(0);
-  expect(solved(120)).toBeGreaterThan(solved(20));
-  expect(bestOf(0, random)).toBe(false);
+  let right = 0;
+  for (let n = 0; n < 20000; n++) right += search(chain, policy, random).reward / 20000;
+  // Finding nothing, one or two pieces in three searches: (2/3)³, 3 (1/3) (2/3)² and the rest.
+  const exact = 0.3 * (12 / 27) + 0.9 * (7 / 27);
+  expect(successOf(chain, policy)).toBeCloseTo(exact, 12);
+  expect(right).toBeCloseTo(exact, 1.5);
 });
 
-test("practice teaches the skills that questions ask for, and only those", () => {
-  const question = { features: [0, 1, 0, 0, 0], offset: 0 };
-  const start = new Float64Array(5);
-  const after = practise(start, [question], 50, new Random(2));
-  expect(success(after, question)).toBeGreaterThan(0.8);
-  expect([...after].filter((x) => x !== 0)).toHaveLength(1);
-  expect(start.every((x) => x === 0)).toBe(true);
-  expect([...practise(start, [{ features: [], offset: -1 }], 5, new Random(2))]).toEqual([0, 0, 0, 0, 0]);
+test("groups whose numbers are all 0 are counted", () => {
+  expect(collapsedShare([0, 0, 0, 1, 0, 0], 3)).toBeCloseTo(2 / 3, 12);
+});
+
+test("a dense network learns the product of two numbers", () => {
+  const random = new Random(3);
+  const network = new DenseNetwork([2, 16, 1], 0.01, random);
+  const draw = () => [2 * random.uniform() - 1, 2 * random.uniform() - 1];
+  const error = () => {
+    let sum = 0;
+    for (let n = 0; n < 200; n++) {
+      const x = draw();
+      sum += (network.predict(x)[0] - x[0] * x[1]) ** 2 / 200;
+    }
+    return Math.sqrt(sum);
+  };
+  const before = error();
+  for (let step = 0; step < 600; step++) {
+    for (let n = 0; n < 32; n++) {
+      const x = draw();
+      network.accumulate(x, [x[0] * x[1]], 1 / 32);
+    }
+    network.step();
+  }
+  expect(before).toBeGreaterThan(0.2);
+  expect(error()).toBeLessThan(0.05);
 });

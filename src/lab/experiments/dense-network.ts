@@ -58,7 +58,7 @@ export class DenseNetwork {
   /** Adds the gradient of weight · Σ (output − target)² for one input to that which the next `step` follows. */
   accumulate(input: ArrayLike<number>, target: ArrayLike<number>, weight: number): void {
     const output = this.predict(input);
-    let above = output.map((x, k) => 2 * weight * (x - target[k]));
+    let above: Float64Array = output.map((x, k) => 2 * weight * (x - target[k]));
     for (let l = this.#layers.length - 1; l >= 0; l--) {
       const { from, to, weight, weightGradient, biasGradient, input: x, inputGradient } = this.#layers[l];
       inputGradient.fill(0);
