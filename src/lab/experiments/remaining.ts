@@ -9,6 +9,5 @@ export const remaining: Readonly<Record<string, string>> = {
   "page-llm": "needs a model of preferences or rewards to be trained",
   "regret-preference": "needs a model of preferences or rewards to be trained",
   "soar-diffusion": "needs a flow model",
-  "step-orlm": "needs a judge",
   vgpo: "needs a flow model",
 };
