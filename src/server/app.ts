@@ -12,7 +12,9 @@ import { compareRoutes } from "./routes/compare.ts";
 import { methodRoutes } from "./routes/methods.ts";
 import { rewardRoutes } from "./routes/reward.ts";
 import { runRoutes } from "./routes/runs.ts";
+import { traceRoutes } from "./routes/traces.ts";
 import { validator } from "./schemas.ts";
+import { TraceStore, type TraceStoreOptions } from "./trace-store.ts";
 
 export interface ServerOptions {
   /** Folder of the workspace; made when there is none. */
@@ -30,6 +32,8 @@ export interface ServerOptions {
   rate?: number;
   /** Heavy requests (everything that is posted) under way at a time. Default 16. */
   concurrency?: number;
+  /** How traces become rollouts. */
+  traces?: TraceStoreOptions;
   logger?: FastifyServerOptions["logger"];
 }
 
@@ -76,7 +80,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   limitConcurrency(app, options.concurrency ?? 16);
   app.addHook("onRequest", async (request) => {
     const encoding = request.headers["content-encoding"];
-    if (encoding !== undefined && encoding !== "identity") {
+    const { compressed } = request.routeOptions.config as { compressed?: boolean };
+    if (compressed !== true && encoding !== undefined && encoding !== "identity") {
       throw new HttpError(415, `content encoding ${JSON.stringify(encoding)} is not read: send the bytes as they are`);
     }
   });
@@ -104,5 +109,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   compareRoutes(app, workspace);
   rewardRoutes(app);
   runRoutes(app, workspace);
+  const store = await TraceStore.open(workspace, options.traces);
+  app.addHook("onClose", () => store.close());
+  traceRoutes(app, store, workspace, bodyLimit);
   return app;
 }

@@ -21,6 +21,20 @@ export async function idsOf(files: readonly string[]): Promise<string[]> {
   }
 }
 
+/** Which of several Parquet files holds a rollout. */
+export async function fileOf(files: readonly string[], id: string): Promise<string | null> {
+  const database = await DuckDBInstance.create(":memory:");
+  try {
+    const connection = await database.connect();
+    const source = `read_parquet(${list(files)}, union_by_name = true, filename = true)`;
+    const reader = await connection.runAndReadAll(`select filename from ${source} where id = ${text(id)} limit 1`);
+    const [path] = reader.getColumns()[0] ?? [];
+    return path === undefined ? null : String(path);
+  } finally {
+    database.closeSync();
+  }
+}
+
 /** One row per rollout of all runs; the rollout's own columns as they are named in Parquet. */
 function rolloutsView(runs: readonly { name: string; files: readonly string[] }[]): string {
   const parts = runs

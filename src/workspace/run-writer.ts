@@ -30,6 +30,11 @@ export class RunWriter {
     return new RunWriter(folder, new Set(ids), Math.max(0, ...last) + 1);
   }
 
+  /** Whether a rollout of this id is in the run. */
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
   /**
    * Writes rollouts as a part. Once the promise resolves they are on the disk and everybody sees them; before that nobody
    * sees any of them.

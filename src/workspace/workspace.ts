@@ -1,8 +1,11 @@
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { readRollouts } from "../formats/read.ts";
+import { writeRollouts } from "../formats/write.ts";
 import { type Batch, InputError } from "../rollouts/index.ts";
 import { draftName, sweep, syncFolder, writeDurably } from "./durable.ts";
+import { fileOf } from "./query.ts";
 import { type PartCounts, RunWriter } from "./run-writer.ts";
 
 const manifestSchema = z.object({
@@ -217,6 +220,29 @@ export class Workspace {
       throw code === "ENOTEMPTY" || code === "EEXIST" ? this.#taken(name) : error;
     }
     await syncFolder(this.#runs);
+  }
+
+  /**
+   * Gives a rollout its outcome. The file that holds it is written anew and takes the place of the old one at once.
+   * @throws InputError when the run has no such rollout.
+   */
+  async setReward(name: string, id: string, reward: number): Promise<void> {
+    const files = await this.files(name);
+    const file = files.length === 0 ? null : await fileOf(files, id);
+    if (file === null) throw new InputError("there is no such rollout in the run", { file: name, rollout: id });
+    const batch = await readRollouts(file);
+    const known = batch.has("rollout.reward");
+    const values = known
+      ? Float64Array.from(batch.numbers("rollout.reward", { absent: 0, missing: 0 }))
+      : new Float64Array(batch.size);
+    const valid = known
+      ? Uint8Array.from(batch.validity("rollout.reward") ?? new Uint8Array(batch.size).fill(1))
+      : new Uint8Array(batch.size);
+    const at = batch.ids.indexOf(id);
+    values[at] = reward;
+    valid[at] = 1;
+    await writeRollouts(batch.with({ "rollout.reward": { values, valid } }), file);
+    await syncFolder(this.#path(name));
   }
 
   /** Removes a run: it is gone at once, and its files soon after. */
