@@ -53,6 +53,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   "optimal-token-baseline": () => import("./optimal-token-baseline.ts"),
   "orchestration-traces": () => import("./orchestration-traces.ts"),
   p2s: () => import("./p2s.ts"),
+  "page-llm": () => import("./page-llm.ts"),
   par: () => import("./par.ts"),
   "policy-losses": () => import("./policy-losses.ts"),
   "potential-shaping": () => import("./potential-shaping.ts"),

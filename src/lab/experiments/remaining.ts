@@ -6,7 +6,6 @@ export const remaining: Readonly<Record<string, string>> = {
   euphonium: "needs a flow model",
   "fl-gfn": "needs a flow model",
   marble: "needs a flow model",
-  "page-llm": "needs a model of preferences or rewards to be trained",
   "regret-preference": "needs a model of preferences or rewards to be trained",
   "soar-diffusion": "needs a flow model",
   vgpo: "needs a flow model",
