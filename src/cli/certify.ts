@@ -43,14 +43,15 @@ async function certifyAll(subjects: readonly Subject[], laws: readonly LawId[]):
 }
 
 /** The one certificate that `--replay` and `--save` are about. */
-function onlyOne(certified: readonly Certified[], flags: Flags): Certificate {
-  const option = flags.save === undefined ? "--replay" : "--save";
-  const [first] = certified;
-  const methods = new Set(certified.map(({ subject }) => subject.method.id));
-  if (methods.size === 1 && first.certificates.length === 1) return first.certificates[0];
-  throw new InputError(`${option} needs one method and one law`, {
-    hint: "apportion certify grpo --law length-neutral --replay",
-  });
+async function onlyOne(ids: readonly string[], laws: readonly LawId[], flags: Flags): Promise<Certificate> {
+  if (new Set(ids).size !== 1 || laws.length !== 1) {
+    throw new InputError(`${flags.save === undefined ? "--replay" : "--save"} needs one method and one law`, {
+      hint: "apportion certify grpo --law length-neutral --replay",
+    });
+  }
+  const [subject] = await subjectsOf(ids, flags.param ?? []);
+  const [{ certificates }] = await certifyAll([subject], laws);
+  return certificates[0];
 }
 
 /** A certificate as a line of JSON; the rollouts of counterexamples only where they are asked for. */
@@ -61,8 +62,7 @@ function jsonLine(certificate: Certificate, withRollouts: boolean): string {
   return `${JSON.stringify({ ...certificate, counterexample: { ...rest, ...counts } })}\n`;
 }
 
-async function replay(certified: readonly Certified[], flags: Flags): Promise<void> {
-  const certificate = onlyOne(certified, flags);
+async function replay(certificate: Certificate, flags: Flags): Promise<void> {
   const { assignCommands, replayLines, saveExample } = await import("./certify/replay.ts");
   if (flags.save !== undefined) {
     const files = await saveExample(certificate, flags.save);
@@ -81,13 +81,8 @@ async function run(ids: readonly string[], flags: Flags): Promise<void> {
   if (flags.out !== undefined && (ids.length > 0 || flags.law !== undefined)) {
     throw new InputError("--out writes the page of all methods and laws", { hint: "apportion certify --out docs" });
   }
-  const alone = flags.replay === true || flags.save !== undefined;
-  const found = await subjectsOf(ids, flags.param ?? []);
-  if (alone) {
-    await replay(await certifyAll(found.slice(0, new Set(ids).size || 2), laws), flags);
-    return;
-  }
-  const certified = await certifyAll(found, laws);
+  if (flags.replay === true || flags.save !== undefined) return replay(await onlyOne(ids, laws, flags), flags);
+  const certified = await certifyAll(await subjectsOf(ids, flags.param ?? []), laws);
   if (flags.out !== undefined) {
     const { mkdir, writeFile } = await import("node:fs/promises");
     const { join } = await import("node:path");

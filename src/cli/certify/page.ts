@@ -1,7 +1,8 @@
-import { lawIds } from "../../lab/certificates/certificate.ts";
+import { type LawId, lawIds } from "../../lab/certificates/certificate.ts";
 import { lawTexts } from "../../lab/certificates/laws.ts";
 import { paramsText } from "../../lab/certificates/subjects.ts";
 import { tasks } from "../../lab/certificates/tasks.ts";
+import { sentence } from "./explain.ts";
 import { type Certified, reasonForNone } from "./table.ts";
 import { comparedRows, legend, policyName, verdictWord } from "./words.ts";
 
@@ -26,8 +27,9 @@ const reading = `## How it is checked
 - **Tasks.** Trees of choices; the policy sees everything that came before.
 TASKS
   Outcomes are 0 or 1, or graded; methods that read step rewards get some as well. No chance but the policy's own.
-- **Policies.** Tabular softmax: the uniform one and two fixed ones that lean this way and that. With every method, groups of
-  two and of three rollouts (single ones where a method compares nothing, two where a task has more than four ways to go).
+- **Policies.** Tabular softmax: the uniform one and two fixed ones that lean this way and that.
+- **Groups.** All groups of two, three and four rollouts on the first shape, of two and three on the next two, of two on the
+  last; single rollouts where a method compares nothing.
 - **Scope.** A method that looks at the whole call gets each group as a call of its own; the two laws of bias also try calls
   of two groups of two. Statistics over a call or a group that a rollout itself belongs to leave a bias that shrinks as calls
   grow: the notes of \`apportion certify ID\` say how large it is at each size.
@@ -38,8 +40,8 @@ TASKS
   summed up; times \`tokens.weight\` where the method writes one.
 - **What is sought.** The outcome, or the sum of the step rewards, or both where a method reads both; never discounted. A
   method whose default discount is below 1 is therefore biased here, which is what a discount does.
-- **Rounding.** Numbers count as equal up to a thousandth of the largest, because of the small constant that most
-  normalisations add to a spread; the notes say where it made a difference.`;
+- **Rounding.** Numbers count as equal up to a thousandth of the largest (a hundredth where rewards are scaled), because of
+  the small constant that most normalisations add to a spread; the notes say where it made a difference.`;
 
 function definitions(): string {
   const rows = lawIds.map((law) => {
@@ -63,24 +65,33 @@ function table(certified: readonly Certified[]): string {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** One counterexample per law, the smallest of the table. */
+/** Methods whose counterexample to a law is worth reading, with the parameters they have there. */
+const showcase: Readonly<Record<LawId, [id: string, params: string]>> = {
+  "unbiased-fixed": ["grpo", ""],
+  "unbiased-stop": ["mt-grpo", "baseline=turn_index_sum norm_by_std=false"],
+  "zero-mean": ["opo", ""],
+  split: ["gigpo", ""],
+  exchangeable: ["orchestration-traces", ""],
+  "length-neutral": ["grpo", ""],
+  shaping: ["mt-grpo", ""],
+  scale: ["pure", ""],
+  shift: ["dr-mas", ""],
+};
+
+/** One counterexample per law. */
 function examples(certified: readonly Certified[]): string {
   const parts = lawIds.flatMap((law, k) => {
-    const failing = certified
-      .flatMap(({ certificates }) => certificates[k])
-      .filter(({ counterexample }) => counterexample !== null);
-    if (failing.length === 0) return [];
-    const size = ({ counterexample }: (typeof failing)[number]) => counterexample?.rollouts.length ?? 0;
-    const one = failing.reduce((a, b) => (size(b) < size(a) ? b : a));
-    const example = one.counterexample;
-    if (example === null) return [];
-    const { rows } = comparedRows(example, 6);
-    const given = paramsText(one.params);
+    const [id, given] = showcase[law];
+    const found = certified.find(({ subject: { method, params } }) => method.id === id && paramsText(params) === given);
+    const example = found?.certificates[k].counterexample;
+    if (example == null) return [`**${lawTexts[law].column}**: none was found in any method.`];
+    const { rows, left } = comparedRows(example, 6);
     const head = ["", ...example.titles, "difference"];
     const text = [head, head.map(() => "---"), ...rows].map((row) => `| ${row.map(cell).join(" | ")} |`).join("\n");
-    const name = given === "" ? one.method : `${one.method} (${given})`;
+    const name = given === "" ? id : `${id} (\`${given}\`)`;
     const where = `${example.task}; ${policyName(example.policy)}`;
-    return [`**${lawTexts[law].column}**, ${name}: ${example.what} (${where}).\n\n${text}`];
+    const more = left > 0 ? `\n\nand ${left} more.` : "";
+    return [`**${lawTexts[law].column}**, ${name}. ${sentence(example.what)} (${where}).\n\n${text}${more}`];
   });
   return ["## A counterexample to each law", ...parts].join("\n\n");
 }

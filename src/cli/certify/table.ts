@@ -17,10 +17,9 @@ function set(style: Style, { verdict }: Certificate): (text: string) => string {
   return (text) => style.credit(verdict === "yes" ? 1 : verdict === "no" ? -1 : -0.4, text);
 }
 
-/** Whether no law applies to a method, for one reason. */
+/** Why no law applies to a method; null where one does. */
 export function reasonForNone(certificates: readonly Certificate[]): string | null {
-  const [{ reason }] = certificates;
-  return certificates.every((one) => one.verdict === "none" && one.reason === reason) ? reason : null;
+  return certificates.every(({ verdict }) => verdict === "none") ? certificates[0].reason : null;
 }
 
 /** The table of laws, a row per method and one more for each of its variants; those to which no law applies at the end. */
@@ -31,7 +30,7 @@ export function certificateTable(
 ): string[] {
   const rows = certified.filter(({ certificates }) => laws.length === 1 || reasonForNone(certificates) === null);
   const columns = [
-    { title: "method", shrinkTo: 20, wraps: true },
+    { title: "method", shrinkTo: 12, wraps: true },
     ...laws.map((law) => ({ title: lawTexts[law].column })),
   ];
   let last = "";

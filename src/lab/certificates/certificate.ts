@@ -79,3 +79,6 @@ export const notApplicable = (reason: string): Finding => ({ verdict: "none", re
 /** Relative deviation that counts as rounding, and one that the small constants of normalisation can explain. */
 export const rounding = 1e-7;
 export const constants = 1e-3;
+
+/** The same where rewards get smaller, and what is added to their spread does not. */
+export const smallerRewards = 1e-2;

@@ -171,7 +171,7 @@ export const feeders: Readonly<Record<string, Feeder>> = {
   "turns.aux_reward": turn((fed) => 0.5 * (fed.after - fed.before)),
   "turns.reward_without": turn((fed) => fed.total - (fed.after - fed.before)),
   "turns.role": turn(() => "orchestrator"),
-  "turns.event": turn(({ last }) => (last ? "aggregate" : "spawn")),
+  "turns.event": turn(() => "aggregate"),
   "turns.tests_passed": turn((fed) =>
     Array.from({ length: 4 }, (_, k) => (fed.last && k < Math.round(4 * chance(fed, fed.total)) ? 1 : 0)),
   ),

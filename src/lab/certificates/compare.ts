@@ -37,7 +37,7 @@ interface Failure {
 }
 
 /** Credits below this are rounding, blown up by a small spread. */
-const silence = 1e-9;
+const silence = 1e-5;
 
 /** What the numbers of all pairs say so far. */
 interface Tally {
@@ -65,7 +65,7 @@ function proportional({ factor, before }: Pair, compared: readonly Compared[], r
 const better = (a: Failure, b: Failure | null) =>
   b === null || a.tokens < b.tokens || (a.tokens === b.tokens && a.difference > b.difference * (1 + 1e-9));
 
-function weigh(setting: Setting, trial: Trial, tally: Tally): void {
+function weigh(setting: Setting, trial: Trial, tally: Tally, room: number): void {
   const before = creditGroups(
     setting,
     trial.pairs.map((pair) => pair.before),
@@ -82,9 +82,9 @@ function weigh(setting: Setting, trial: Trial, tally: Tally): void {
     tally.credit = Math.max(tally.credit, top);
     if (top < silence) continue;
     tally.largest = Math.max(tally.largest, difference / top);
-    if (difference <= constants * top) continue;
+    if (difference <= room * top) continue;
     tally.equal = false;
-    tally.proportional &&= proportional(pair, compared, constants * top);
+    tally.proportional &&= proportional(pair, compared, room * top);
     const tokens = lengthOf(pair.before) + 1e3 * pair.before.length;
     const failure = { pair, trial, compared, difference, tokens };
     if (better(failure, tally.worst)) tally.worst = failure;
@@ -108,13 +108,23 @@ function replayable(setting: Setting, failure: Failure, titles: readonly [string
   };
 }
 
-/** Goes through pairs of groups whose numbers ought to be equal. Trials that the method refuses are left out. */
-export function compareAll(setting: Setting, trials: Iterable<Trial>, titles: readonly [string, string]): Finding {
+const percent = (share: number) => `${Number((100 * share).toPrecision(2))} %`;
+
+/**
+ * Goes through pairs of groups whose numbers ought to be equal. Trials that the method refuses are left out.
+ * @param room relative difference that is not worth a word. Default a thousandth.
+ */
+export function compareAll(
+  setting: Setting,
+  trials: Iterable<Trial>,
+  titles: readonly [string, string],
+  room = constants,
+): Finding {
   const tally: Tally = { cases: 0, credit: 0, largest: 0, equal: true, proportional: true, worst: null };
   const refusals: string[] = [];
   for (const trial of trials) {
     try {
-      weigh(setting, trial, tally);
+      weigh(setting, trial, tally, room);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       refusals.push(error.message);
@@ -125,7 +135,7 @@ export function compareAll(setting: Setting, trials: Iterable<Trial>, titles: re
   if (tally.credit < silence) return notApplicable("its credit is zero on every task here");
   const notes = refusals.length > 0 ? [`refuses some of the cases: ${refusals[0]}`] : [];
   if (worst === null) {
-    if (largest > rounding) notes.push("up to the small constants of its normalisation");
+    if (largest > rounding) notes.push(`up to small constants and rounding: ${percent(largest)} at most`);
     return { verdict: "yes", cases, largest, notes };
   }
   const verdict = tally.proportional ? "factor" : "no";

@@ -1,5 +1,5 @@
 import type { Compared, Finding } from "./certificate.ts";
-import { notApplicable } from "./certificate.ts";
+import { notApplicable, smallerRewards } from "./certificate.ts";
 import { anyReading, compareAll, type Pair, type Trial } from "./compare.ts";
 import type { TokenCredit } from "./credit.ts";
 import { agents, cut, type Episode, episodesOf, lengthened, renamed, reversed, widened } from "./episodes.ts";
@@ -111,7 +111,7 @@ function groupsOf(solved: ReturnType<typeof solution>, tuples: readonly (readonl
 export function scaleLaw(setting: Setting): Finding {
   if (!readsRewards(setting.plan)) return notApplicable(noRewards);
   const changes = scales.map((scale) => ({ change: { scale }, what: `every reward is multiplied by ${scale}` }));
-  return compareAll(setting, changed(setting, changes), ["credit before", "credit after"]);
+  return compareAll(setting, changed(setting, changes), ["credit before", "credit after"], smallerRewards);
 }
 
 /** Reward shift: outcome + b leaves every credit as it is. */

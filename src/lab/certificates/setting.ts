@@ -66,10 +66,11 @@ export function solution(setting: Setting, task: Task, policy: number, change: C
   return solved;
 }
 
-/** Sizes of groups that are gone through: single rollouts where nothing is compared, else two and three. */
+/** Sizes of groups that are gone through: single rollouts where nothing is compared, else as many as there is room for. */
 export function groupSizes({ compares }: Setting, { trajectories }: Solved): readonly number[] {
   if (!compares) return [1];
-  return trajectories.length > 4 ? [2] : [2, 3];
+  if (trajectories.length > 4) return [2];
+  return trajectories.length > 3 ? [2, 3] : [2, 3, 4];
 }
 
 /** How many groups of how many rollouts one call holds. */

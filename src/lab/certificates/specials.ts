@@ -10,6 +10,8 @@ export interface Special {
   channels?: readonly string[];
   /** Parameters that have no default. */
   params?: Readonly<Record<string, unknown>>;
+  /** What the method maximises, where it is not the mean of the rewards: the best reward of a group. */
+  seeks?: "best";
   /** Why none of the laws applies. */
   none?: string;
 }
@@ -37,6 +39,7 @@ export const specials: Readonly<Record<string, Special>> = {
   "fl-gfn": { none: "it writes residuals and a loss of flows, not a credit" },
   "grounded-prm": { none: labels },
   "likelihood-rewards": { skip: ["rollout.reward"] },
+  "grpo-passk": { seeks: "best" },
   "hiring-agents": { none: domain("contracts: effort, report and state of the world") },
   igpo: { also: ["signals.gt_logprob_0"] },
   int: { none: "it says which tokens to imitate (weights); it writes no credit" },
