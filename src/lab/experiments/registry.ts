@@ -4,6 +4,7 @@ import type { Experiment } from "./experiment.ts";
 export const experiments: Readonly<Record<string, () => Promise<{ experiment: Experiment }>>> = {
   a2tgpo: () => import("./a2tgpo.ts"),
   barfi: () => import("./barfi.ts"),
+  c2: () => import("./c2.ts"),
   "ca-survey": () => import("./ca-survey.ts"),
   calm: () => import("./calm.ts"),
   capo: () => import("./capo.ts"),

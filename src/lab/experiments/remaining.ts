@@ -1,6 +1,5 @@
 /** Cards whose claim has no experiment yet, each with the reason. Every card is either here or in the registry. */
 export const remaining: Readonly<Record<string, string>> = {
-  c2: "needs a model of preferences or rewards to be trained",
   "ctrl-u": "needs a flow model",
   descore: "needs a judge",
   euphonium: "needs a flow model",
