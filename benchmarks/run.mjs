@@ -9,6 +9,7 @@ const sections = {
   process: async () => (await import("./process.mjs")).processes(),
   methods: async () => (await import("./methods.mjs")).everyMethod(),
   lab: async () => (await import("./lab.mjs")).lab(),
+  server: async () => (await import("./server.mjs")).server(),
 };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "string" } } });
