@@ -230,7 +230,7 @@ async function resultLines(outcome: Outcome, config: RunConfig, flags: Flags): P
   );
   const view = { rows: outcome.rows, updates: config.settings.updates, best: outcome.best };
   const seeds = config.seeds.length;
-  const note = `mean over ${seeds} ${seeds === 1 ? "seed" : "seeds"}, ± half of the 95 % confidence interval`;
+  const note = seeds === 1 ? "one seed" : `mean over ${seeds} seeds, ± half of the 95 % confidence interval`;
   return ["", ...rewardChart(view, { width, style }), "", ...table, ` ${style.dim(note)}`, ""];
 }
 
@@ -285,7 +285,7 @@ export function register(program: Command): void {
     .option("--seed <number>", "the first seed (default: 1)")
     .option("--updates <count>", "batches to learn from (default: 200)")
     .option("--groups <count>", "groups per batch (default: 8)")
-    .option("--group-size <count>", "rollouts of a group (default: 8)")
+    .option("--group-size <count>", "rollouts of a group (default: 16)")
     .option("--lr <rate>", "learning rate (default: by the policy)")
     .option("--set <name=value>", "any other setting of training (may be repeated)", collect)
     .option("--checkpoint-every <updates>", "updates between checkpoints (default: a quarter of the run)")

@@ -71,7 +71,7 @@ function table(rows: readonly MetricsRow[], best: number | null): string {
   const notes = columns.filter(({ meaning }) => meaning !== "");
   return [
     `<div class="scroll"><table><thead><tr>${head.join("")}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`,
-    `<p class="faint">± is half of the 95 % confidence interval over the seeds. ${notes
+    `<p class="faint">± is half of the 95 % confidence interval over the seeds, where there are several. ${notes
       .map(({ title, meaning }) => `<b>${html(title)}</b>: ${html(meaning)}`)
       .join("; ")}.</p>`,
   ].join("\n");

@@ -17,7 +17,7 @@ function withMargin(value: Measured | null, digits: number): string {
       .toFixed(digits)
       .replace(/^-(?=[0.]*$)/, "")
       .replace("-", "−");
-  return `${text(value.mean)} ± ${text(value.margin)}`;
+  return value.margin === null ? text(value.mean) : `${text(value.mean)} ± ${text(value.margin)}`;
 }
 
 /** Percent with as many digits as tell it from zero. */
@@ -48,7 +48,8 @@ export function resultColumns(arms: readonly ArmSummary[]): ResultColumn[] {
     },
     {
       title: "updates to 90 %",
-      meaning: "updates until 90 % of the best expected reward; in brackets the seeds that got there",
+      meaning:
+        "updates until 90 % of the best expected reward (the whole run for seeds that never got there); in brackets those that did",
       cell: ({ reaching, reached, seeds }) => {
         if (reached === 0) return `never (0/${seeds})`;
         return `${withMargin(reaching, 0)} (${reached}/${seeds})`;

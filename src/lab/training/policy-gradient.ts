@@ -164,6 +164,9 @@ function rangeByRange(tokens: LossTokens, { low, high }: ClipColumns, s: Trainin
   return out;
 }
 
+/** Rollouts whose weights together are no more than this count as not trained. */
+const leastWeight = 1e-12;
+
 /** Factor of every token's loss: its aggregation times the weight that the method gave it. */
 function averages(
   credit: TokenCredit,
@@ -177,7 +180,7 @@ function averages(
   const counts = Float64Array.from(members, (_, k) => {
     let sum = 0;
     for (let t = offsets[k]; t < offsets[k + 1]; t++) sum += weight[t];
-    return sum;
+    return sum > leastWeight ? sum : 0;
   });
   if (s.agg === "method" && credit.average !== null) {
     const trained = counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);

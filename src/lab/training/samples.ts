@@ -4,18 +4,29 @@ import { Random } from "../random.ts";
 import type { Episode, Stage, Start } from "./episodes.ts";
 import { play } from "./episodes.ts";
 
-/** Reward of one more episode from each start in which the policy takes its likeliest actions. */
-export function greedyRewards(stage: Stage, policy: Policy, episodes: readonly Episode[]): Float64Array {
+/**
+ * One more episode from each start, played by a policy: its reward, and the turns that took. Starts that are alike are played
+ * once when the likeliest actions are taken.
+ */
+export function replayed(
+  stage: Stage,
+  policy: Policy,
+  episodes: readonly Episode[],
+  temperature: number,
+): { rewards: Float64Array; turns: number } {
   const byStart = new Map<string, number>();
   const starts: Start[] = [];
   const places = episodes.map(({ start }) => {
-    const key = `${start.seed} ${start.task}`;
-    const place = byStart.get(key) ?? starts.push(start) - 1;
+    const key = temperature === 0 ? `${start.seed} ${start.task}` : `${start.seed} ${start.task} ${start.draw}`;
+    const place = byStart.get(key) ?? starts.push({ ...start, draw: ~start.draw }) - 1;
     byStart.set(key, place);
     return place;
   });
-  const played = play(stage, policy, starts, { sampling: { temperature: 0 } });
-  return Float64Array.from(places, (place) => played[place].reward);
+  const played = play(stage, policy, starts, { sampling: { temperature } });
+  return {
+    rewards: Float64Array.from(places, (place) => played[place].reward),
+    turns: played.reduce((sum, { turns }) => sum + turns.length, 0),
+  };
 }
 
 /** Mean rewards of continuations. */

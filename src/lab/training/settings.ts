@@ -7,7 +7,7 @@ import { InputError } from "../../rollouts/index.ts";
 export const trainingSettings = z.strictObject({
   updates: z.int().min(1).default(200).describe("batches to sample and learn from"),
   groups: z.int().min(1).default(8).describe("groups per update; all rollouts of a group start alike"),
-  group_size: z.int().min(1).default(8).describe("rollouts of a group"),
+  group_size: z.int().min(1).default(16).describe("rollouts of a group"),
   same_start: z
     .boolean()
     .default(true)

@@ -10,10 +10,11 @@ export interface MetricsRow extends Partial<Metrics> {
   expected_reward: number | null;
 }
 
-/** A number with half the width of its 95 % confidence interval over the seeds; null where it is not known. */
+/** A mean over seeds. */
 export interface Measured {
   mean: number;
-  margin: number;
+  /** Half the width of its 95 % confidence interval; null for a single seed. */
+  margin: number | null;
 }
 
 /** One arm of a run, over its seeds. */
@@ -47,7 +48,7 @@ function measured(values: readonly (number | null)[]): Measured | null {
   const known = values.filter((value): value is number => value !== null && Number.isFinite(value));
   if (known.length === 0) return null;
   const summary = new Summary(known.map((value) => ({ measures: { value } })));
-  return { mean: summary.mean("value"), margin: summary.margin("value") };
+  return { mean: summary.mean("value"), margin: known.length < 2 ? null : summary.margin("value") };
 }
 
 const numbers = (rows: readonly MetricsRow[], name: keyof Metrics | "expected_reward") =>
@@ -148,8 +149,8 @@ export function curveOf(
     if (found === null) continue;
     curve.x.push(Math.min(x, last));
     curve.y.push(found.mean);
-    curve.low.push(found.mean - found.margin);
-    curve.high.push(found.mean + found.margin);
+    curve.low.push(found.mean - (found.margin ?? 0));
+    curve.high.push(found.mean + (found.margin ?? 0));
   }
   return curve;
 }

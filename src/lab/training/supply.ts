@@ -2,7 +2,7 @@ import type { Policy } from "../policies/policy.ts";
 import type { Random } from "../random.ts";
 import { choosesActions, type Episode, type Stage } from "./episodes.ts";
 import type { Extras } from "./record.ts";
-import { continuations, greedyRewards } from "./samples.ts";
+import { continuations, replayed } from "./samples.ts";
 import type { TrainingSettings } from "./settings.ts";
 import type { Truth } from "./truth.ts";
 import type { ValueTable } from "./values.ts";
@@ -148,17 +148,24 @@ function beliefColumns({ wanted }: SupplyContext, episodes: readonly Episode[], 
 
 /** Columns that cost more episodes. */
 function sampledColumns(context: SupplyContext, episodes: readonly Episode[], out: Writable): number {
-  const { wanted, stage, policy, random, settings } = context;
-  if (wanted.has("signals.greedy_reward")) out.signals.greedy_reward = greedyRewards(stage, policy, episodes);
+  const { wanted, stage, policy, reference, random, settings } = context;
+  let extra = 0;
+  const again = (by: Policy, temperature: number) => {
+    const { rewards, turns } = replayed(stage, by, episodes, temperature);
+    extra += turns;
+    return rewards;
+  };
+  if (wanted.has("signals.greedy_reward")) out.signals.greedy_reward = again(policy, 0);
+  if (wanted.has("signals.ref_reward_*") && reference !== null) out.signals.ref_reward_1 = again(reference, 1);
   const names = ["steps.mc_value", "steps.mc_correct", "signals.mc_value_0", "tokens.mc_value"];
-  if (!choosesActions(policy) || !names.some((name) => wanted.has(name))) return 0;
+  if (!choosesActions(policy) || !names.some((name) => wanted.has(name))) return extra;
   const { after, before, right, turns } = continuations(stage, policy, episodes, settings.mc_samples, random);
   out.turns.mc_value = after;
   out.turns.mc_correct = right;
   out.turns.mc_total = right.map((row) => row.map(() => settings.mc_samples));
   out.signals.mc_value_0 = before;
   out.tokens.mc_value = onTokens(episodes, (i, t) => (t === 0 ? before[i] : after[i][t - 1]));
-  return turns;
+  return extra + turns;
 }
 
 /** Everything beyond what was recorded that the methods of an arm may read and that can be had here. */
@@ -172,7 +179,7 @@ export function supply(context: SupplyContext, episodes: readonly Episode[]): Su
   const traces = episodes.map(({ trace }) => trace);
   const logprob = reference === null ? null : reference.evaluate(traces).logprob;
   if (logprob !== null && wanted.has("tokens.ref_logprob")) out.tokens.ref_logprob = logprob;
-  if (truth !== null) out.tokens.true_advantage = truth.advantages(truth.values(policy), episodes);
+  if (truth?.isQuick === true) out.tokens.true_advantage = truth.advantages(truth.values(policy), episodes);
   return { extras: out, reference: logprob, turns };
 }
 

@@ -77,7 +77,8 @@ export class Trainer {
 
   get #needsReference(): boolean {
     const { settings, policy } = this.#parts;
-    return settings.kl_coef > 0 || this.#wanted.has("tokens.ref_logprob") || choosesActions(policy);
+    const columns = ["tokens.ref_logprob", "signals.ref_reward_*"];
+    return settings.kl_coef > 0 || columns.some((path) => this.#wanted.has(path)) || choosesActions(policy);
   }
 
   /**

@@ -7,7 +7,9 @@ import { SoftmaxTable } from "../softmax-table.ts";
 import { choosesActions, type Episode } from "./episodes.ts";
 
 /** Environments with more states are not enumerated: it would take longer than training. */
-const mostStates = 20_000;
+const mostStates = 4000;
+/** Pairs of view and action up to which the truth is worked out at every update, beyond only for evaluations. */
+const mostPairs = 20_000;
 
 /** Exact values of a task, worked out for the policy as it is. */
 export class Truth {
@@ -20,6 +22,11 @@ export class Truth {
     this.model = model;
     this.best = optimum(model, "verified").value;
     this.#rows = new Map(model.rows.map(({ view, agent }, row) => [`${agent}\n${view}`, row]));
+  }
+
+  /** Whether the truth is small enough to be worked out at every update. */
+  get isQuick(): boolean {
+    return this.model.rows.length * this.model.actions.length <= mostPairs;
   }
 
   /** The policy as a table over the rows of the model. */
