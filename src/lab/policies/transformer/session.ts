@@ -33,6 +33,8 @@ export interface SessionPolicy {
 }
 
 const defaultMaxTokens = 32;
+/** Prompts that are kept; then they are forgotten all at once. */
+const mostPrompts = 256;
 
 /** Episodes of a token policy, sampled together with the keys and values of what they have read. */
 export class TransformerSession implements Session {
@@ -40,6 +42,8 @@ export class TransformerSession implements Session {
   readonly #sampling: Sampling;
   readonly #decoder: Decoder;
   readonly #slots = new Slots<Reader>();
+  /** What prompts leave in the cache, all but their last token: episodes that begin alike read it once. */
+  readonly #prompts = new Map<string, Cache>();
   readonly #distribution: Distribution;
 
   constructor(policy: SessionPolicy, sampling: Sampling) {
@@ -52,10 +56,22 @@ export class TransformerSession implements Session {
 
   open(prompt: string): number {
     const { words } = this.#policy;
-    const { layers, value, width } = this.#decoder.shape;
+    const { value, width } = this.#decoder.shape;
     const ids = words.encode(prompt);
     const recording = new Recording(Int32Array.from(ids), value, this.#sampling.hidden ? width : 0);
-    return this.#slots.add({ cache: new Cache(layers), pending: [words.start, ...ids], recording });
+    const all = [words.start, ...ids];
+    return this.#slots.add({ cache: this.#promptCache(prompt, all), pending: all.slice(-1), recording });
+  }
+
+  #promptCache(prompt: string, ids: readonly number[]): Cache {
+    let cache = this.#prompts.get(prompt);
+    if (cache === undefined) {
+      cache = new Cache(this.#decoder.shape.layers);
+      this.#read([{ cache, pending: ids.slice(0, -1) }]);
+      if (this.#prompts.size === mostPrompts) this.#prompts.clear();
+      this.#prompts.set(prompt, cache);
+    }
+    return cache.copy();
   }
 
   choose(requests: readonly Request[]): Choice[] {
@@ -76,7 +92,7 @@ export class TransformerSession implements Session {
   }
 
   /** Reads what is pending; row k of the decoder is then what follows the last token of reader k. */
-  #read(readers: readonly Reader[]): void {
+  #read(readers: readonly Pick<Reader, "cache" | "pending">[]): void {
     if (this.#decoder !== this.#policy.decoder()) throw new Error("the parameters changed: open a new session");
     const { context } = this.#decoder.shape;
     const inputs: Input[] = [];
