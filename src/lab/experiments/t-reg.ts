@@ -143,6 +143,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "30 hidden worlds instead of the card's 10: they differ so much that ten leave a margin of 0.05 on the last difference, " +
-    "which is as large as the bound.",
+    "30 hidden worlds instead of the card's 10: worlds differ so much that ten leave a margin of 0.05 on the last difference, as " +
+    "large as the bound. Over the first ten it is 0.04, over all thirty 0.06.",
 };
