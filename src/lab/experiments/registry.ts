@@ -18,6 +18,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   dapo: () => import("./dapo.ts"),
   decs: () => import("./decs.ts"),
   "dense-rewards": () => import("./dense-rewards.ts"),
+  descore: () => import("./descore.ts"),
   dno: () => import("./dno.ts"),
   "dr-grpo": () => import("./dr-grpo.ts"),
   "dr-mas": () => import("./dr-mas.ts"),
