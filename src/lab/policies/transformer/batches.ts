@@ -1,11 +1,13 @@
 import { bucket, lengthBucket } from "../buckets.ts";
-import { blockedLogit, type Decisions, type Outcomes } from "../compiled.ts";
+import { type Block, blockedLogit, type Decisions, type Outcomes } from "../compiled.ts";
 import type { Evaluation, Recorded } from "../policy.ts";
 import type { FullShape } from "./shape.ts";
 
 /** Sequences and tokens of one compiled call at most. */
 const mostSequences = 64;
 const mostRows = 4096;
+/** Shared beginnings are worked out once from this length on, in steps of it, so that there are few shapes. */
+const prefixStep = 16;
 
 /** A recorded episode as the network reads it. */
 interface Sequence {
@@ -36,8 +38,26 @@ function sequencesOf(traces: readonly Recorded[]): Sequence[] {
 }
 
 /**
+ * How many tokens, the start included, all episodes begin with: at most what comes before the last token of each prompt, and a
+ * multiple of 16.
+ */
+function sharedPrefix(sequences: readonly Sequence[]): number {
+  if (sequences.length < 2) return 0;
+  const [{ prompt: first }] = sequences.map(({ trace }) => trace);
+  let shared = first.length;
+  for (const {
+    trace: { prompt },
+  } of sequences) {
+    let k = 0;
+    while (k < shared && k < prompt.length && prompt[k] === first[k]) k++;
+    shared = k;
+  }
+  return shared - (shared % prefixStep);
+}
+
+/**
  * Recorded episodes in batches of equal length: sorted by length, so that little is padding, in groups of at most 64 and 4096
- * tokens. The masks of illegal tokens are made only where a policy has them.
+ * tokens. A beginning that all share is put aside as their prefix. The masks of illegal tokens are made only where a policy has them.
  */
 export function* padded(
   traces: readonly Recorded[],
@@ -46,34 +66,42 @@ export function* padded(
   isConstrained: boolean,
 ): Generator<PaddedBatch> {
   const sequences = sequencesOf(traces).sort((a, b) => b.length - a.length || a.at - b.at);
+  const prefix = sharedPrefix(sequences);
   for (let from = 0; from < sequences.length; ) {
-    const length = Math.min(shape.context, lengthBucket(sequences[from].length));
+    const length = Math.min(shape.context - prefix, lengthBucket(sequences[from].length - prefix));
     let most = mostSequences;
     while (most > 1 && most * length > mostRows) most /= 2;
     const part = sequences.slice(from, from + most);
     const size = bucket(part.length, Math.min(8, most), most);
-    yield pad(part, { size, length, start, columns: isConstrained ? shape.columns : 0 });
+    yield pad(part, { size, length, prefix, start, columns: isConstrained ? shape.columns : 0 });
     from += part.length;
   }
 }
 
 function pad(
   sequences: readonly Sequence[],
-  { size, length, start, columns }: { size: number; length: number; start: number; columns: number },
+  {
+    size,
+    length,
+    prefix,
+    start,
+    columns,
+  }: { size: number; length: number; prefix: number; start: number; columns: number },
 ): PaddedBatch {
   const ids = new Int32Array(size * length);
   const taken = new Int32Array(size * length);
   const blocked = columns > 0 ? new Float32Array(size * length * columns) : null;
+  const inputs: Record<string, Block> = { ids: { data: ids, shape: [size, length] } };
   const rows: number[] = [];
   const places: number[] = [];
   sequences.forEach(({ trace: { prompt, tokens, mask, allowed }, at, length: used }, s) => {
     const from = s * length;
-    ids[from] = start;
-    ids.set(prompt, from + 1);
-    ids.set(tokens.subarray(0, used - prompt.length - 1), from + 1 + prompt.length);
+    const read = Int32Array.of(start, ...prompt, ...tokens.subarray(0, used - prompt.length - 1));
+    ids.set(read.subarray(prefix), from);
+    if (s === 0 && prefix > 0) inputs.prefix = { data: read.slice(0, prefix), shape: [1, prefix] };
     for (let k = 0; k < used - prompt.length; k++) {
       if (mask[k] === 0) continue;
-      const row = from + prompt.length + k;
+      const row = from + prompt.length - prefix + k;
       taken[row] = tokens[k];
       rows.push(row);
       places.push(at + k);
@@ -82,7 +110,6 @@ function pad(
       for (let c = 0; c < open.length; c++) if (open[c] === 0) blocked[row * columns + c] = blockedLogit;
     }
   });
-  const inputs = { ids: { data: ids, shape: [size, length] } };
   return { decisions: { inputs, taken, blocked }, rows: Int32Array.from(rows), places: Int32Array.from(places) };
 }
 

@@ -9,29 +9,41 @@ function normed(shape: FullShape, p: Arrays, name: string, x: np.Array): np.Arra
     centred = x.sub(mean);
   }
   const scale = np.reciprocal(np.sqrt(np.mean(np.square(centred.ref), -1, { keepdims: true }).add(normEps)));
-  const scaled = centred.mul(scale).mul(p[`${name}.gain`]);
-  return shape.norm === "layer" ? scaled.add(p[`${name}.bias`]) : scaled;
+  const scaled = centred.mul(scale).mul(p[`${name}.gain`].ref);
+  return shape.norm === "layer" ? scaled.add(p[`${name}.bias`].ref) : scaled;
 }
 
-/** Cosines and sines [length, head width] of rotary positions, and the matrix that swaps the halves of a head: (a, b) → (−b, a). */
-function rotary(shape: FullShape, length: number): { cos: np.Array; sin: np.Array; swap: np.Array } {
+/** Turns queries and keys of `length` places from `first` on; the identity where positions are learned. */
+type Turn = (x: np.Array) => np.Array;
+
+/**
+ * Rotary positions: x · cos + swap(x) · sin, where swap maps the halves (a, b) of a head to (−b, a). Its three tables are
+ * freed with `dispose`.
+ */
+function turning(shape: FullShape, first: number, length: number): { turn: Turn; dispose: () => void } {
+  if (shape.positions === "learned") return { turn: (x) => x, dispose: () => {} };
   const width = shape.width / shape.heads;
   const half = width / 2;
-  const angles = rotaryAngles(shape, length);
-  const table = (of: (angle: number) => number) =>
-    Float32Array.from({ length: length * width }, (_, k) => {
-      const place = Math.floor(k / width);
+  const angles = rotaryAngles(shape, first + length);
+  const table = (of: (angle: number) => number) => {
+    const values = Float32Array.from({ length: length * width }, (_, k) => {
+      const place = first + Math.floor(k / width);
       return of(angles[place * half + (k % half)]);
     });
-  const swap = new Float32Array(width * width);
+    return np.array(values, { shape: [length, width] });
+  };
+  const mapping = new Float32Array(width * width);
   for (let j = 0; j < half; j++) {
-    swap[(j + half) * width + j] = -1;
-    swap[j * width + j + half] = 1;
+    mapping[(j + half) * width + j] = -1;
+    mapping[j * width + j + half] = 1;
   }
+  const [cos, sin] = [table(Math.cos), table(Math.sin)];
+  const swap = np.array(mapping, { shape: [width, width] });
   return {
-    cos: np.array(table(Math.cos), { shape: [length, width] }),
-    sin: np.array(table(Math.sin), { shape: [length, width] }),
-    swap: np.array(swap, { shape: [width, width] }),
+    turn: (x) => x.ref.mul(cos.ref).add(np.matmul(x, swap.ref).mul(sin.ref)),
+    dispose: () => {
+      for (const array of [cos, sin, swap]) array.dispose();
+    },
   };
 }
 
@@ -42,50 +54,113 @@ function withoutFiller(logits: np.Array, { choices, columns }: FullShape): np.Ar
   return logits.add(np.array(filler, { shape: [1, columns] }));
 }
 
+/** Keys and values [sequences or 1, heads, tokens, head width] that some queries look at. */
+interface Seen {
+  keys: np.Array;
+  values: np.Array;
+  /** [tokens that ask, tokens]: which are in the past; null = all. */
+  isPast: np.Array | null;
+}
+
+/** softmax(q · kᵀ / √d) · v over everything seen, [sequences, heads, tokens, head width]. Uses up what it is given. */
+function attend(queries: np.Array, seen: readonly Seen[]): np.Array {
+  const scale = 1 / Math.sqrt(queries.shape[3]);
+  const scores = seen.map(({ keys, isPast }) => {
+    const similar = np.matmul(queries.ref, keys.transpose([0, 1, 3, 2])).mul(scale);
+    return isPast === null ? similar : np.where(isPast, similar, -1e9);
+  });
+  queries.dispose();
+  const tops = scores.map((score) => np.max(score.ref, -1, { keepdims: true }));
+  const top = lax.stopGradient(tops.reduce((a, b) => np.maximum(a, b)));
+  const weights = scores.map((score) => np.exp(score.sub(top.ref)));
+  top.dispose();
+  const total = weights.map((weight) => np.sum(weight.ref, -1, { keepdims: true })).reduce((a, b) => a.add(b));
+  const mixed = weights.map((weight, k) => np.matmul(weight, seen[k].values)).reduce((a, b) => a.add(b));
+  return mixed.div(total);
+}
+
+/** Tokens that go through the layers together, [sequences, length, width]. */
+interface Stream {
+  x: np.Array;
+  turn: Turn;
+  isPast: np.Array;
+  dispose: () => void;
+}
+
+function embed(shape: FullShape, p: Arrays, ids: np.Array, first: number): Stream {
+  const [sequences, length] = ids.shape;
+  const { width, tokens, positions } = shape;
+  const flat = np.matmul(nn.oneHot(ids.reshape([sequences * length]), tokens), p.embedding.ref);
+  let x = flat.reshape([sequences, length, width]);
+  if (positions === "learned") x = x.add(p.positions.ref.slice([first, first + length]));
+  const place = np.arange(length);
+  const isPast = np.lessEqual(place.ref.reshape([1, length]), place.reshape([length, 1]));
+  const { turn, dispose } = turning(shape, first, length);
+  return { x, turn, isPast, dispose };
+}
+
 /**
  * The transformer in the terms of `@jax-js/jax`, on padded token ids [sequences, length]: pre-norm blocks of causal attention
- * and a feed-forward part with ReLU. A row of the output is a token, sequence after sequence.
+ * and a feed-forward part with ReLU. A row of the output is a token, sequence after sequence. Where all sequences begin with
+ * the same tokens, these can be given once as `prefix` [1, tokens]: they are worked out once, and have no rows.
  */
 export function network(shape: FullShape): Network {
-  const { layers, heads, width, tokens } = shape;
-  const headWidth = width / heads;
-  return (p, { ids }) => {
-    const [sequences, length] = ids.shape;
-    const rows = sequences * length;
+  const { layers, heads, width } = shape;
+  return (p, { ids, prefix }) => {
+    const first = prefix === undefined ? 0 : prefix.shape[1];
+    const before = prefix === undefined ? null : embed(shape, p, prefix, 0);
+    const main = embed(shape, p, ids, first);
     // Flat rows let every matrix product be one large product.
-    const flat = (x: np.Array, columns: number) => x.reshape([rows, columns]);
-    const stacked = (x: np.Array) => x.reshape([sequences, length, width]);
-    let x = stacked(np.matmul(nn.oneHot(ids.reshape([rows]), tokens), p.embedding));
-    if (shape.positions === "learned") x = x.add(p.positions.slice([0, length]));
-    const turn = shape.positions === "rotary" ? rotary(shape, length) : null;
-    const place = np.arange(length);
-    const isPast = np.lessEqual(place.ref.reshape([1, length]), place.reshape([length, 1]));
+    const normFlat = (x: np.Array, name: string) => {
+      const [sequences, length] = x.shape;
+      return normed(shape, p, name, x).reshape([sequences * length, width]);
+    };
+    const project = (h: np.Array, name: string, [sequences, length]: number[]) =>
+      np
+        .matmul(h, p[name].ref)
+        .reshape([sequences, length, heads, width / heads])
+        .transpose([0, 2, 1, 3]);
+    const look = ({ x, turn }: Stream, l: number) => {
+      const h = normFlat(x.ref, `layer${l}.attention_norm`);
+      const keys = turn(project(h.ref, `layer${l}.key`, x.shape));
+      const values = project(h.ref, `layer${l}.value`, x.shape);
+      return { keys, values, queries: () => turn(project(h.ref, `layer${l}.query`, x.shape)), done: () => h.dispose() };
+    };
+    const advance = (x: np.Array, mixed: np.Array, l: number) => {
+      const [sequences, length] = x.shape;
+      const rows = sequences * length;
+      const joined = mixed.transpose([0, 2, 1, 3]).reshape([rows, width]);
+      const y = x.add(np.matmul(joined, p[`layer${l}.output`].ref).reshape([sequences, length, width]));
+      const up = nn.relu(np.matmul(normFlat(y.ref, `layer${l}.feed_norm`), p[`layer${l}.up`].ref));
+      return y.add(np.matmul(up, p[`layer${l}.down`].ref).reshape([sequences, length, width]));
+    };
     for (let l = 0; l < layers; l++) {
-      const h = flat(normed(shape, p, `layer${l}.attention_norm`, x.ref), width);
-      const project = (name: string, from: np.Array) =>
-        np.matmul(from, p[`layer${l}.${name}`]).reshape([sequences, length, heads, headWidth]).transpose([0, 2, 1, 3]);
-      const turned = (z: np.Array) =>
-        turn === null ? z : z.ref.mul(turn.cos.ref).add(np.matmul(z, turn.swap.ref).mul(turn.sin.ref));
-      const q = turned(project("query", h.ref));
-      const k = turned(project("key", h.ref));
-      const v = project("value", h);
-      const similar = np.matmul(q, k.transpose([0, 1, 3, 2])).mul(1 / Math.sqrt(headWidth));
-      const seen = np.where(isPast.ref, similar, -1e9);
-      const top = lax.stopGradient(np.max(seen.ref, -1, { keepdims: true }));
-      const weights = np.exp(seen.sub(top));
-      const total = np.sum(weights.ref, -1, { keepdims: true });
-      const mixed = np.matmul(weights, v).div(total).transpose([0, 2, 1, 3]);
-      x = x.add(stacked(np.matmul(flat(mixed, width), p[`layer${l}.output`])));
-      const g = flat(normed(shape, p, `layer${l}.feed_norm`, x.ref), width);
-      const up = nn.relu(np.matmul(g, p[`layer${l}.up`]));
-      x = x.add(stacked(np.matmul(up, p[`layer${l}.down`])));
+      const seen: Seen[] = [];
+      if (before !== null) {
+        const { keys, values, queries, done } = look(before, l);
+        seen.push({ keys: keys.ref, values: values.ref, isPast: null });
+        if (l < layers - 1) {
+          const mixed = attend(queries(), [{ keys, values, isPast: before.isPast.ref }]);
+          before.x = advance(before.x, mixed, l);
+        } else for (const array of [keys, values, before.x]) array.dispose();
+        done();
+      }
+      const { keys, values, queries, done } = look(main, l);
+      seen.push({ keys, values, isPast: main.isPast.ref });
+      main.x = advance(main.x, attend(queries(), seen), l);
+      done();
     }
-    isPast.dispose();
-    if (turn !== null) for (const array of Object.values(turn)) array.dispose();
-    const hidden = flat(normed(shape, p, "norm", x), width);
-    const logits = withoutFiller(np.matmul(hidden.ref, p.head), shape);
-    if (!shape.value) return { logits, hidden };
-    const value = np.matmul(hidden.ref, p["value.weight"]).add(p["value.bias"]);
-    return { logits, hidden, value: value.reshape([rows]) };
+    for (const stream of before === null ? [main] : [main, before]) {
+      stream.isPast.dispose();
+      stream.dispose();
+    }
+    const hidden = normFlat(main.x, "norm");
+    const logits = withoutFiller(np.matmul(hidden.ref, p.head.ref), shape);
+    let value: np.Array | undefined;
+    if (shape.value) {
+      value = np.matmul(hidden.ref, p["value.weight"].ref).add(p["value.bias"].ref).reshape([hidden.shape[0]]);
+    }
+    for (const array of Object.values(p)) array.dispose();
+    return value === undefined ? { logits, hidden } : { logits, hidden, value };
   };
 }
