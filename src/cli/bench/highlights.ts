@@ -12,13 +12,14 @@ function fastest(entries: readonly EntrySummary[]): string[] {
   for (const entry of entries) {
     if (!isMethod(entry) || entry.partial !== null || entry.episodes === null) continue;
     const kind = needs(entry);
+    if (kind.includes(",")) continue;
     const best = kinds.get(kind);
     if (best?.episodes === undefined || best.episodes === null || entry.episodes.mean < best.episodes.mean) {
       kinds.set(kind, entry);
     }
   }
   const said = ([kind, { label, episodes }]: [string, EntrySummary]) =>
-    `${label} (${fixed(episodes, 0)}) ${kind === "" ? "with nothing beyond rewards" : `with ${kind}`}`;
+    `${label} (${fixed(episodes, 0)}) ${kind === "" ? "of those that take nothing beyond rewards" : `with ${kind}`}`;
   const parts = [...kinds].toSorted(([a], [b]) => a.length - b.length).map(said);
   const truth = entries.find(({ label }) => label === "true advantage");
   const aside = truth?.episodes == null ? "" : ` The true advantage itself needs ${fixed(truth.episodes, 0)}.`;
@@ -50,7 +51,23 @@ function stopping(entries: readonly EntrySummary[]): string[] {
   ];
 }
 
+/** Rows that learn more slowly than with the bare outcome. */
+function slower(entries: readonly EntrySummary[]): string[] {
+  const bare = entries.find(({ label }) => label === "bare reward");
+  if (bare?.episodes == null) return [];
+  const { mean, margin } = bare.episodes;
+  const behind = entries.filter(
+    (entry) =>
+      isMethod(entry) && entry.episodes !== null && entry.episodes.mean - entry.episodes.margin > mean + margin,
+  );
+  if (behind.length === 0) return [];
+  return [
+    `Clearly slower than the bare reward (${fixed(bare.episodes, 0)}), at the default parameters: ` +
+      `${listed(behind.map(({ label }) => label))}.`,
+  ];
+}
+
 /** What a run shows, in a few sentences. */
 export function highlights({ entries }: BenchSummary): string[] {
-  return [...fastest(entries), ...skilled(entries), ...stopping(entries)];
+  return [...fastest(entries), ...skilled(entries), ...slower(entries), ...stopping(entries)];
 }

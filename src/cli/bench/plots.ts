@@ -78,7 +78,7 @@ export function pictures(summary: BenchSummary): Picture[] {
   const { document } = parseHTML("<!doctype html><html><body></body></html>") as unknown as { document: PlotDocument };
   const { entries, seeds } = summary;
   const note = `mean and 95 % interval over ${seeds.length} seeds`;
-  const plain = entries.filter(({ episodes }) => episodes !== null);
+  const plain = entries.filter(({ episodes, partial }) => episodes !== null && partial === null);
   const gaps = entries.filter(({ gap }) => gap !== null);
   const end = (which: "reward" | "verdict") => (entry: EntrySummary) =>
     entry.tasks.find(({ task }) => summary.tasks.find(({ id }) => id === task)?.gameable === true)?.end[which] ?? null;
@@ -90,7 +90,11 @@ export function pictures(summary: BenchSummary): Picture[] {
       svg: dotPlot(document, {
         title: "Episodes to 90 % of the optimum",
         note: `geometric mean over tasks, ${note}`,
-        rows: rowsOf(plain, ({ episodes }) => episodes),
+        // An interval that reaches down to zero has no place on a logarithmic axis.
+        rows: rowsOf(plain, ({ episodes }) => episodes).map((row) => ({
+          ...row,
+          margin: Math.min(row.margin ?? 0, 0.9 * row.value),
+        })),
         x: { label: "episodes", log: true },
       }),
     });

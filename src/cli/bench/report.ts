@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { paces } from "../../lab/benchmark/learning.ts";
 import type { BenchSummary, EntrySummary } from "../../lab/benchmark/summary.ts";
+import { wrap } from "../render/text.ts";
 import { highlights } from "./highlights.ts";
 import { type Picture, pictures } from "./plots.ts";
 import { biasText, biasWords, fixed, leaderboardTitles, needs, titleOf, withMargin } from "./render.ts";
@@ -118,13 +119,20 @@ export function reportPage(summary: BenchSummary, made: readonly Picture[]): str
     "95 % intervals of Student's t behind ±. The tasks are so small that values, advantages and the policy gradient are",
     "worked out exactly, so credit is held against the truth and not against another estimate.",
     "",
-    ...(said.length === 0 ? [] : ["## In short", "", ...said.map((line) => `- ${line}`), ""]),
+    ...(said.length === 0
+      ? []
+      : [
+          "## In short",
+          "",
+          ...said.flatMap((line) => wrap(`- ${line}`, 118).map((part, k) => (k === 0 ? part : `  ${part}`))),
+          "",
+        ]),
     "## How to read it",
     "",
     `- **episodes**: how many a tabular softmax policy needs until its exact expected reward is 90 % of the optimum: plain`,
     `  ascent, a group per update, no logit moving by more than 1, at the best of four paces, at most ${mostEpisodes} episodes; geometric`,
     `  mean over tasks. A pace is the length, in logits, that an update has at the start (${paces.join(", ")}): scales of credit`,
-    "  differ, so the rate follows from it. **got there**: runs that reached the goal at all; those that did not count with all their episodes.",
+    "  differ, so the rate follows from it. **got there**: runs that reached the goal at all; the others count in full.",
     "- **skill** and **luck**: correlation of the credit of a turn with its true advantage, and with what chance added behind",
     "  it. **own level**: the same as skill at the level at which the method gives credit (a whole rollout for GRPO).",
     "- **sign**, **top-k**: share of right signs on the turns that matter (|advantage| above a tenth of the largest), and how",
