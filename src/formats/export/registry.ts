@@ -1,6 +1,7 @@
 import { InputError } from "../../rollouts/index.ts";
 import type { Exporter } from "./exporter.ts";
 import { kto } from "./kto.ts";
+import { otlp } from "./otlp.ts";
 import { preference } from "./preference.ts";
 import { sft } from "./sft.ts";
 import { trl } from "./trl.ts";
@@ -8,7 +9,7 @@ import { verl } from "./verl.ts";
 
 /** Every exporter by id, in alphabetical order. */
 export const exporters: ReadonlyMap<string, Exporter> = new Map(
-  [kto, preference, sft, trl, verl].map((exporter) => [exporter.id, exporter]),
+  [kto, otlp, preference, sft, trl, verl].map((exporter) => [exporter.id, exporter]),
 );
 
 /**

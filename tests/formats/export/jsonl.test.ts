@@ -97,7 +97,7 @@ test("nothing appears when there is nothing to export, when it fails, or for unk
   const go = (exporter: string, params = {}) => exportBatches([batch], exporter, file, { params });
   await expect(go("preference")).rejects.toThrow(/nothing to export.*1 x alone in its group/);
   await expect(go("trl")).rejects.toThrow(/rollout\.advantage.*missing/);
-  await expect(go("dpo")).rejects.toThrow(/unknown exporter "dpo".*kto, preference, sft, trl, verl/);
+  await expect(go("dpo")).rejects.toThrow(/unknown exporter "dpo".*kto, otlp, preference, sft, trl, verl/);
   await expect(go("sft", { levle: "turn" })).rejects.toThrow(/sft has no parameter levle.*level, column, negative/);
   await expect(go("sft", { level: "word" })).rejects.toThrow(/parameter level.*"word"/);
   async function* failing() {
@@ -121,6 +121,6 @@ test("an earlier file stays until the new one is complete; names say the compres
 });
 
 test("exporters are listed by id with what they read", () => {
-  expect([...exporters.keys()]).toEqual(["kto", "preference", "sft", "trl", "verl"]);
+  expect([...exporters.keys()]).toEqual(["kto", "otlp", "preference", "sft", "trl", "verl"]);
   for (const exporter of exporters.values()) expect(exporter.reads.length).toBeGreaterThan(1);
 });
