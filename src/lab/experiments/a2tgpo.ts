@@ -12,7 +12,10 @@ import type { Experiment, Scale, Trial } from "./experiment.ts";
 const groupSize = 16;
 const deepest = 6;
 
-/** Groups with 2 to 6 search turns each, whose gains shrink with depth; equal outcomes, so that only gains are credited. */
+/**
+ * Groups with 2 to 6 search turns each, whose gains shrink with depth; equal outcomes, so that only gains are
+ * credited.
+ */
 function syntheticGroups(groups: number, random: Random) {
   const good: boolean[][] = [];
   const rollouts = Array.from({ length: groups * groupSize }, (_, i) => {
@@ -122,11 +125,11 @@ export const experiment: Experiment = {
   id: "a2tgpo",
   version: 1,
   claim:
-    "Comparing gains at the same depth gets their signs right, dividing their sum by the square root of its length keeps its " +
-    "spread flat, and the clip range follows the gain within its bounds.",
+    "Comparing gains at the same depth gets their signs right, dividing their sum by the square root of its length " +
+    "keeps its spread flat, and the clip range follows the gain within its bounds.",
   environment:
-    "60 groups of 16 rollouts with 2 to 6 search turns; gain 1.5 · 0.5^t ± 0.3 + N(0, 0.15²), the sign being the hidden " +
-    "label. Training: the chain of igpo with 0 to 4 pieces known at the start.",
+    "60 groups of 16 rollouts with 2 to 6 search turns; gain 1.5 · 0.5^t ± 0.3 + N(0, 0.15²), the sign being the " +
+    "hidden label. Training: the chain of igpo with 0 to 4 pieces known at the start.",
   baseline: "igpo (all gains of a group in one pool)",
   seeds: 5,
   trial,

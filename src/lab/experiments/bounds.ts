@@ -26,6 +26,11 @@ export function atMost(summary: Summary, measure: string, bound: number, options
   return bounded(summary, measure, bound, -1, options);
 }
 
+/** Two measures side by side: `"31.2 ± 2.1 against 57.0 ± 3.4"`. */
+export function against(summary: Summary, measure: string, other: string, digits = 2): string {
+  return `${summary.text(measure, digits)} against ${summary.text(other, digits)}`;
+}
+
 function bounded(summary: Summary, measure: string, bound: number, sign: 1 | -1, options: BoundOptions): Finding {
   const { over = "every seed", kind = "claim", digits = 3 } = options;
   const values = summary.values(measure);

@@ -2,7 +2,7 @@ import { assign } from "../../methods/assign.ts";
 import { batchFromObjects } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import { tailMean } from "./decisions.ts";
 import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 
@@ -87,10 +87,11 @@ function trial(seed: number, scale: Scale): Trial {
   return { measures, curves };
 }
 
+/** Updates with one critique and with nine, both of a poor judge. */
+const poor = ["one poor critique", "majority of nine poor critiques"].map((name) => `updates to success 0.8, ${name}`);
+
 function votingGain(summary: Summary): number {
-  const [one, nine] = ["one poor critique", "majority of nine poor critiques"].map((name) =>
-    summary.mean(`updates to success 0.8, ${name}`),
-  );
+  const [one, nine] = poor.map((name) => summary.mean(name));
   return one / nine;
 }
 
@@ -99,10 +100,12 @@ export const experiment: Experiment = {
   id: "capo",
   version: 1,
   claim:
-    "The outcome cannot remove wrong steps that do no harm; critiques of steps can, and voting makes up for poor critics.",
+    "The outcome cannot remove wrong steps that do no harm; critiques of steps can, and voting makes up for poor " +
+    "critics.",
   environment:
-    "6 steps: right, wrong but harmless, or harmful (two of four options); outcome 1 without a harmful step. Tabular softmax, " +
-    "4 groups of 8, rate 0.3, 150 updates. The judge errs on a verdict with probability 0.15 (four critiques) or 0.35.",
+    "6 steps: right, wrong but harmless, or harmful (two of four options); outcome 1 without a harmful step. Tabular " +
+    "softmax, 4 groups of 8, rate 0.3, 150 updates. The judge errs on a verdict with probability 0.15 (four " +
+    "critiques) or 0.35.",
   baseline: "capo with w_process 0; one critique",
   seeds: 6,
   trial,
@@ -114,7 +117,7 @@ export const experiment: Experiment = {
     ]),
     {
       expected: "critics that err at 0.35: one critique needs at least 1.2 times the updates of a majority of nine",
-      measured: `${summary.text("updates to success 0.8, one poor critique", 1)} against ${summary.text("updates to success 0.8, majority of nine poor critiques", 1)}, ratio ${votingGain(summary).toFixed(2)}`,
+      measured: `${against(summary, poor[0], poor[1], 1)}, ratio ${votingGain(summary).toFixed(2)}`,
       holds: votingGain(summary) >= 1.2,
       kind: "claim",
     },
@@ -131,7 +134,7 @@ export const experiment: Experiment = {
       kind: "bars",
       title: "Updates to success 0.8, judge wrong 35 % of the time",
       y: "updates",
-      measures: ["one poor critique", "majority of nine poor critiques"].map((n) => `updates to success 0.8, ${n}`),
+      measures: poor,
     },
   ],
 };

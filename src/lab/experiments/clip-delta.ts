@@ -3,7 +3,7 @@ import { clipDelta } from "../../methods/process/clip-delta.ts";
 import { batchFromObjects } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import { accumulateDecisions, tailMean } from "./decisions.ts";
 import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 import { type PaddingTask, paddingRows, solutionRollouts, solve } from "./padding-task.ts";
@@ -71,7 +71,7 @@ function findings(summary: Summary) {
   const base = summary.mean("success, success only");
   const near = (["clip", "clip and delta"] as const).map((name) => ({
     expected: `${name}: success within 0.05 of the success reward alone`,
-    measured: `${summary.text(`success, ${name}`)} against ${summary.text("success, success only")}`,
+    measured: `${against(summary, `success, ${name}`, "success, success only")}`,
     holds: Math.abs(summary.mean(`success, ${name}`) - base) <= 0.05,
     kind: "claim" as const,
   }));
@@ -79,7 +79,7 @@ function findings(summary: Summary) {
   return [
     {
       expected: "raw scores lose at least 0.25 success against the success reward alone",
-      measured: `${summary.text("success, raw scores")} against ${summary.text("success, success only")}`,
+      measured: against(summary, "success, raw scores", "success, success only"),
       holds: base - summary.mean("success, raw scores") >= 0.25,
       kind: "claim" as const,
     },
@@ -102,10 +102,11 @@ export const experiment: Experiment = {
   id: "clip-delta",
   version: 1,
   claim:
-    "Raw scores of a process reward model are farmed with needless steps; clipped, or clipped and differenced, they are not.",
+    "Raw scores of a process reward model are farmed with needless steps; clipped, or clipped and differenced, they " +
+    "are not.",
   environment:
-    "At most 10 steps of padding (scored 0.95, breaks the solution 1 in 10), work (0.85) or end; success takes two steps of " +
-    "work. Tabular softmax by step and work done, 4 groups of 8, rate 0.5, alpha 0.3, eta 0.8, 300 updates.",
+    "At most 10 steps of padding (scored 0.95, breaks the solution 1 in 10), work (0.85) or end; success takes two " +
+    "steps of work. Tabular softmax by step and work done, 4 groups of 8, rate 0.5, alpha 0.3, eta 0.8, 300 updates.",
   baseline: "clip-delta with mode none, and with alpha 0 (success reward alone)",
   seeds: 5,
   trial,

@@ -119,8 +119,9 @@ export const experiment: Experiment = {
   version: 1,
   claim: "A share of the global reward by ranking consistency aligns agents that local rewards alone cannot align.",
   environment:
-    "Extraction keeps facts and picks a format that its local reward does not see, profile picks a style scored by an unrelated " +
-    "judge, retrieval keeps facts; right with 0.9 recall in the right format, else 0.1 recall. 300 updates, 4 groups of 8, rate 0.4.",
+    "Extraction keeps facts and picks a format that its local reward does not see, profile picks a style scored by " +
+    "an unrelated judge, retrieval keeps facts; right with 0.9 recall in the right format, else 0.1 recall. 300 " +
+    "updates, 4 groups of 8, rate 0.4.",
   baseline: "comam without a global reward; uniform and full weights",
   seeds: 8,
   trial,
@@ -152,5 +153,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card leaves the judge open: a style is worth 0, 1/3, 2/3 or 1 to it, plus N(0, 0.2²). Local rewards alone: outcome 0 for all.",
+    "The card leaves the judge open: a style is worth 0, 1/3, 2/3 or 1 to it, plus N(0, 0.2²). Local rewards alone: " +
+    "outcome 0 for all.",
 };

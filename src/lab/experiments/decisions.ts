@@ -1,6 +1,8 @@
 import type { SoftmaxTable } from "../softmax-table.ts";
 
-/** One choice of an episode: the row of the policy it was made by, and the action. A row below 0: nothing was chosen. */
+/**
+ * One choice of an episode: the row of the policy it was made by, and the action. A row below 0: nothing was chosen.
+ */
 export interface Decision {
   row: number;
   action: number;

@@ -14,7 +14,9 @@ const cap = 12;
 const maxLength = 24;
 const rate = 0.3;
 
-/** Row 0: explore (action 1) or not. Rows after it: write a redundant token (action 1) or stop, by how many there are. */
+/**
+ * Row 0: explore (action 1) or not. Rows after it: write a redundant token (action 1) or stop, by how many there are.
+ */
 function startingPolicy(): SoftmaxTable {
   const policy = new SoftmaxTable(1 + cap, 2);
   for (let k = 0; k < cap; k++) policy.logits[2 * (k + 1) + 1] = Math.log(0.73 / 0.27);
@@ -125,8 +127,8 @@ export const experiment: Experiment = {
   claim:
     "Decoupled token rewards remove redundant tokens and keep useful exploration, which a length penalty gives up.",
   environment:
-    "2 hard and 4 easy prompts, one shared policy: explore (3 useful tokens; hard prompts then succeed with 0.9 instead of 0.3), " +
-    "then stop or write a redundant token (0.73 at first, at most 12). G = 8, rate 0.3, 400 updates.",
+    "2 hard and 4 easy prompts, one shared policy: explore (3 useful tokens; hard prompts then succeed with 0.9 " +
+    "instead of 0.3), then stop or write a redundant token (0.73 at first, at most 12). G = 8, rate 0.3, 400 updates.",
   baseline: "grpo; grpo with reward - 0.3 length/24 for right answers",
   seeds: 4,
   trial,

@@ -44,10 +44,11 @@ export const experiment: Experiment = {
   id: "dr-mas",
   version: 1,
   claim:
-    "In one pool an agent that acts rarely and in bad situations gets huge negative advantages; compared with its own " +
-    "invocations it does not, and the others are unchanged.",
+    "In one pool an agent that acts rarely and in bad situations gets huge negative advantages; compared with its " +
+    "own invocations it does not, and the others are unchanged.",
   environment:
-    "A solver succeeds 9 times in 10; after a failure a fixer is called one to three times and saves 1 in 10. 4000 groups of 8.",
+    "A solver succeeds 9 times in 10; after a failure a fixer is called one to three times and saves 1 in 10. 4000 " +
+    "groups of 8.",
   baseline: "dr-mas with by_agent false (one pool, as in grpo)",
   seeds: 5,
   trial,

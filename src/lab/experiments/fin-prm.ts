@@ -113,7 +113,8 @@ function findings(summary: Summary) {
     atMost(summary, "right of 16, majority vote", 0.52, { over: "mean" }),
     {
       expected:
-        "joint is above steps only, steps only above the majority vote, and trajectory only in between joint and steps",
+        "joint is above steps only, steps only above the majority vote, and trajectory only in between joint and " +
+        "steps",
       measured: selectors.map((name) => `${name} ${summary.text(`right of 16, ${name}`)}`).join(", "),
       holds: joint > byTrajectory && byTrajectory > byStep && byStep > majority,
       kind: "claim" as const,
@@ -123,15 +124,20 @@ function findings(summary: Summary) {
   ];
 }
 
-/** One score per step and one per trajectory rank traces better than either, and keep lucky guesses from being learned. */
+/**
+ * One score per step and one per trajectory rank traces better than either, and keep lucky guesses from being
+ * learned.
+ */
 export const experiment: Experiment = {
   id: "fin-prm",
   version: 1,
   claim:
-    "Step and trajectory scores together pick better answers than either or a vote, and shape rewards against lucky guesses.",
+    "Step and trajectory scores together pick better answers than either or a vote, and shape rewards against lucky " +
+    "guesses.",
   environment:
-    "(a) 400 questions of 4 options, 16 traces of 4 steps, wrong traces mostly fall for one option; noisy step and trajectory " +
-    "scores. (b) 3 steps with 3 options, unsound traces score outcome 1 with 0.7; GRPO with G = 6, rate 0.5, 150 updates.",
+    "(a) 400 questions of 4 options, 16 traces of 4 steps, wrong traces mostly fall for one option; noisy step and " +
+    "trajectory scores. (b) 3 steps with 3 options, unsound traces score outcome 1 with 0.7; GRPO with G = 6, rate " +
+    "0.5, 150 updates.",
   baseline: "majority vote; step or trajectory scores alone; fin-prm with process_weight 0",
   seeds: 5,
   trial,

@@ -62,7 +62,9 @@ function ratioFinding(summary: Summary, length: number): Finding {
   const [process, outcome] = methods.map((method) => median(summary.values(`updates of ${method}, ${length} steps`)));
   return {
     expected: `${length} steps: process supervision needs at most 0.3 times the updates of the outcome (medians)`,
-    measured: `${process} against ${outcome}${outcome >= mostUpdates ? " or more" : ""}, ratio ${(process / outcome).toFixed(2)}`,
+    measured:
+      `${process} against ${outcome}${outcome >= mostUpdates ? " or more" : ""}, ` +
+      `ratio ${(process / outcome).toFixed(2)}`,
     holds: process / outcome <= 0.3,
     kind: "claim",
   };
@@ -75,8 +77,9 @@ export const experiment: Experiment = {
   claim:
     "Group-relative process supervision learns a chain of decisions in far fewer updates than outcome supervision.",
   environment:
-    "4 or 8 decisions with 4 actions, one right each; outcome 1 when all are right, step score right or wrong plus N(0, " +
-    "0.1²). Tabular softmax, one group of 8 per update, rate 0.5 on advantages divided by the steps, until success is 0.8.",
+    "4 or 8 decisions with 4 actions, one right each; outcome 1 when all are right, step score right or wrong plus " +
+    "N(0, 0.1²). Tabular softmax, one group of 8 per update, rate 0.5 on advantages divided by the steps, until " +
+    "success is 0.8.",
   baseline: "grpo",
   seeds: 7,
   trial,

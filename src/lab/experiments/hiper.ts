@@ -99,8 +99,8 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Credit that ends with its subgoal and bootstraps there has the same mean as flat GAE, and less variance.",
   environment:
-    "4 segments of 3 turns, binary actions, a uniform policy; a segment pays the sum of 0.5 action + N(0, 1) at its end. " +
-    "20,000 rollouts, exact values, gamma and all lambdas 1.",
+    "4 segments of 3 turns, binary actions, a uniform policy; a segment pays the sum of 0.5 action + N(0, 1) at its " +
+    "end. 20,000 rollouts, exact values, gamma and all lambdas 1.",
   baseline: "turn-ppo (flat GAE over turns) with the same values",
   seeds: 5,
   trial,
@@ -128,6 +128,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Values are functions of the turn alone. Effects of all seeds are judged together: of 24 tests per seed at three standard " +
-    "errors some would fail by chance. The optional learning check is left out.",
+    "Values are functions of the turn alone. Effects of all seeds are judged together: of 24 tests per seed at three " +
+    "standard errors some would fail by chance. The optional learning check is left out.",
 };

@@ -3,7 +3,7 @@ import { batchFromObjects } from "../../rollouts/index.ts";
 import { gaussian } from "../gaussian.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 
 const groupSize = 8;
@@ -124,7 +124,7 @@ function findings(summary: Summary) {
     atLeast(summary, "length, with length term", 120, { over: "mean", digits: 1 }),
     {
       expected: "the length term makes accuracy at least 0.05 higher",
-      measured: `${summary.text("accuracy, with length term", 3)} against ${summary.text("accuracy, without length term", 3)}`,
+      measured: against(summary, "accuracy, with length term", "accuracy, without length term", 3),
       holds: gain >= 0.05,
       kind: "claim" as const,
     },
@@ -138,8 +138,9 @@ export const experiment: Experiment = {
   claim:
     "Routing prompts to rule or model gets both kinds right, and a group-relative length term stops brevity hacking.",
   environment:
-    "(a) 4 verifiable and 4 open prompts, 4 answers; the model scores a plausible wrong answer above the right one where there is " +
-    "a rule. (b) 6 prompts, lengths 20 to 320 right with 0.6 to 0.8, a style channel that pays for being short. G = 8, rate 2, 400 updates.",
+    "(a) 4 verifiable and 4 open prompts, 4 answers; the model scores a plausible wrong answer above the right one " +
+    "where there is a rule. (b) 6 prompts, lengths 20 to 320 right with 0.6 to 0.8, a style channel that pays for " +
+    "being short. G = 8, rate 2, 400 updates.",
   baseline: "hybrid-multi-aspect with the model or the rule alone, and with length_weight 0",
   seeds: 5,
   trial,

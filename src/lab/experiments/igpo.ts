@@ -75,8 +75,9 @@ export const experiment: Experiment = {
   claim:
     "Paying turns for information gain keeps groups with equal outcomes from having no gradient at all, and learns.",
   environment:
-    "5 pieces of evidence, 10 actions of which one finds the next piece; the belief in the right answer rises from 0.01 to " +
-    "0.95 with the evidence and is the chance of reward 1. Tabular softmax, 150 updates of 4 groups of 8, rate 0.3.",
+    "5 pieces of evidence, 10 actions of which one finds the next piece; the belief in the right answer rises from " +
+    "0.01 to 0.95 with the evidence and is the chance of reward 1. Tabular softmax, 150 updates of 4 groups of 8, " +
+    "rate 0.3.",
   baseline: "grpo",
   seeds: 5,
   trial,

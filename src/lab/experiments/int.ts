@@ -80,7 +80,10 @@ function fineTune(policy: SoftmaxTable, random: Random): void {
   }
 }
 
-/** Plain reinforcement learning on the outcome: success after every update, and the share of groups without any success. */
+/**
+ * Plain reinforcement learning on the outcome: success after every update, and the share of groups without any
+ * success.
+ */
 function reinforce(policy: SoftmaxTable, updates: number, random: Random): { curve: number[]; empty: number } {
   const curve = [success(policy)];
   let empty = 0;
@@ -133,8 +136,9 @@ export const experiment: Experiment = {
   claim:
     "Training on the untouched prefix plus a correction of the first wrong step makes hard problems learnable by RL.",
   environment:
-    "5 steps with 6 options, the right one at logit 2.5, but -4.5 at step 3 (success 0.0006). The environment corrects the first " +
-    "error; 16 interventions with a success in 32, 4 epochs, then 200 updates of G = 8 with rate 0.5.",
+    "5 steps with 6 options, the right one at logit 2.5, but -4.5 at step 3 (success 0.0006). The environment " +
+    "corrects the first error; 16 interventions with a success in 32, 4 epochs, then 200 updates of G = 8 with rate " +
+    "0.5.",
   baseline: "dr-grpo (reward minus group mean) from the start",
   seeds: 4,
   trial,

@@ -75,10 +75,12 @@ export const experiment: Experiment = {
   id: "likelihood-rewards",
   version: 1,
   claim:
-    "Rewarding a thought with the log-probability of the answer works for short and long answers; the probability does not.",
+    "Rewarding a thought with the log-probability of the answer works for short and long answers; the probability " +
+    "does not.",
   environment:
-    "6 prompts, 8 one-token thoughts; a frozen model gives reference tokens probability 0.6 after the good thought and U(0.3, " +
-    "0.4) after others; answers of 1 or 60 tokens. Tabular softmax, groups of 4, Adam with rate 0.05, 300 updates.",
+    "6 prompts, 8 one-token thoughts; a frozen model gives reference tokens probability 0.6 after the good thought " +
+    "and U(0.3, 0.4) after others; answers of 1 or 60 tokens. Tabular softmax, groups of 4, Adam with rate 0.05, 300 " +
+    "updates.",
   baseline: "likelihood-rewards with variant prob",
   seeds: 3,
   trial,
@@ -106,5 +108,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The answer model is frozen, so only thoughts are trained. Without the gradient's size Adam's eps of 1e-8 holds prob at chance.",
+    "The answer model is frozen, so only thoughts are trained. Without the gradient's size Adam's eps of 1e-8 holds " +
+    "prob at chance.",
 };

@@ -70,10 +70,11 @@ export const experiment: Experiment = {
   id: "m-grpo",
   version: 1,
   claim:
-    "Training the main agent and its sub-agents with the same outcome in groups of their own beats a frozen sub-agent.",
+    "Training the main agent and its sub-agents with the same outcome in groups of their own beats a frozen " +
+    "sub-agent.",
   environment:
-    "4 plans (one right), one to three calls of a sub-agent with 4 tools (one right); success if the plan and at least half of " +
-    "the calls are right. Two softmax tables, 300 updates of 8 rollouts, rate 0.5.",
+    "4 plans (one right), one to three calls of a sub-agent with 4 tools (one right); success if the plan and at " +
+    "least half of the calls are right. Two softmax tables, 300 updates of 8 rollouts, rate 0.5.",
   baseline: "the sub-agent frozen",
   seeds: 20,
   trial,
@@ -93,6 +94,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Main and sub-agents are paid the outcome alone (no format and no judge). With a frozen uniform sub-agent the metric cannot " +
-    "exceed 0.25, whatever the planner learns.",
+    "Main and sub-agents are paid the outcome alone (no format and no judge). With a frozen uniform sub-agent the " +
+    "metric cannot exceed 0.25, whatever the planner learns.",
 };

@@ -92,10 +92,11 @@ export const experiment: Experiment = {
   id: "matchtir",
   version: 1,
   claim:
-    "Matching calls one-to-one with reference calls prevents hacking by repetition, and learns faster than the outcome.",
+    "Matching calls one-to-one with reference calls prevents hacking by repetition, and learns faster than the " +
+    "outcome.",
   environment:
-    "10 tools of which 3 are called for, 4 call turns and an answer, outcome 1 when all three were called; one of them starts " +
-    "with logit +2. Tabular softmax per turn, 8 rollouts per update, rate 0.6, 200 updates.",
+    "10 tools of which 3 are called for, 4 call turns and an answer, outcome 1 when all three were called; one of " +
+    "them starts with logit +2. Tabular softmax per turn, 8 rollouts per update, rate 0.6, 200 updates.",
   baseline: "grpo; matchtir on unmatched turn rewards (best similarity of every call)",
   seeds: 8,
   trial,

@@ -76,10 +76,11 @@ export const experiment: Experiment = {
   id: "mixed-r1",
   version: 1,
   claim:
-    "Similarity to the reference in both directions teaches open answers; exact match never fires, one direction repeats.",
+    "Similarity to the reference in both directions teaches open answers; exact match never fires, one direction " +
+    "repeats.",
   environment:
-    "18 tokens with random embeddings in 8 dimensions, a reference of 5 tokens, answers of 6 tokens from a softmax per position; " +
-    "G = 8, rate 1, 300 updates. Coverage and share are exact expectations of the policy at the end.",
+    "18 tokens with random embeddings in 8 dimensions, a reference of 5 tokens, answers of 6 tokens from a softmax " +
+    "per position; G = 8, rate 1, 300 updates. Coverage and share are exact expectations of the policy at the end.",
   baseline: "mixed-r1 with exact set match and with precision only",
   seeds: 6,
   trial,

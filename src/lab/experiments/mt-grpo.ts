@@ -96,11 +96,11 @@ export const experiment: Experiment = {
   id: "mt-grpo",
   version: 1,
   claim:
-    "Where the policy decides when to stop, summing per-index means of rewards as a baseline is biased against going on; a " +
-    "baseline that is the same for everyone is not.",
+    "Where the policy decides when to stop, summing per-index means of rewards as a baseline is biased against going " +
+    "on; a baseline that is the same for everyone is not.",
   environment:
-    "Two turns: stop at once and get 0.5, or go on and get 1 in turn 2. One logit, groups of 8, rate 0.5, 200 updates, no " +
-    "standard deviation. Expected gradients by enumerating all 256 groups.",
+    "Two turns: stop at once and get 0.5, or go on and get 1 in turn 2. One logit, groups of 8, rate 0.5, 200 " +
+    "updates, no standard deviation. Expected gradients by enumerating all 256 groups.",
   baseline: "mt-grpo with baseline turn_index_sum",
   seeds: 20,
   trial,
@@ -114,7 +114,8 @@ export const experiment: Experiment = {
       expected: "the expected gradient with turn_index_sum is off by p (1 - p) E[reward of turn 2], times 1 - 1/8",
       measured:
         `${summary.mean("exact gradient, turn_index_sum").toFixed(4)} against ` +
-        `${summary.mean("exact gradient, fixed").toFixed(4)} (truth ${summary.mean("exact gradient, truth").toFixed(4)}), ` +
+        `${summary.mean("exact gradient, fixed").toFixed(4)} ` +
+        `(truth ${summary.mean("exact gradient, truth").toFixed(4)}), ` +
         `error ${summary.max("error of the predicted bias").toExponential(1)}`,
       holds: summary.max("error of the predicted bias") < 1e-12,
       kind: "claim",
@@ -136,6 +137,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The exact check enumerates groups, so a rollout's own rewards are in the means and every gradient is scaled by 1 - 1/8; " +
-    "with the means known exactly the card's numbers follow without that factor. It is the same for every seed.",
+    "The exact check enumerates groups, so a rollout's own rewards are in the means and every gradient is scaled by " +
+    "1 - 1/8; with the means known exactly the card's numbers follow without that factor. It is the same for every " +
+    "seed.",
 };

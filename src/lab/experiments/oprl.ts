@@ -133,8 +133,8 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Implicit step rewards from pairs of trajectories find the decisive steps, and learning is faster.",
   environment:
-    "6 turns with 6 actions, success when the right action is taken at turns 2 and 5. Tabular policy and reward model; 2 groups " +
-    "of 8, rate 0.4; the model takes 3 pairwise steps per update, beta 0.5, rate 20.",
+    "6 turns with 6 actions, success when the right action is taken at turns 2 and 5. Tabular policy and reward " +
+    "model; 2 groups of 8, rate 0.4; the model takes 3 pairwise steps per update, beta 0.5, rate 20.",
   baseline: "rloo on the outcome, rates 0.4 and 0.8",
   seeds: 10,
   trial,

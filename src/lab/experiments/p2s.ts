@@ -129,10 +129,11 @@ export const experiment: Experiment = {
   id: "p2s",
   version: 1,
   claim:
-    "A process reward from the policy's own probability of the right chain learns where the outcome is almost never met.",
+    "A process reward from the policy's own probability of the right chain learns where the outcome is almost never " +
+    "met.",
   environment:
-    "4 decisions with 5 options; the right one starts at logit -1.5 and is raised by 2 when all before were right; success needs " +
-    "all four (0.0013 at first). G = 8, rate 0.5, 100 updates of plain policy gradient.",
+    "4 decisions with 5 options; the right one starts at logit -1.5 and is raised by 2 when all before were right; " +
+    "success needs all four (0.0013 at first). G = 8, rate 0.5, 100 updates of plain policy gradient.",
   baseline: "grpo",
   seeds: 6,
   trial,
@@ -142,6 +143,7 @@ export const experiment: Experiment = {
   ],
   plots: [{ kind: "lines", title: "Exact success", x: "update", y: "success", curves: [...methods] }],
   notes:
-    "The reference chain is the right one. A part of it counts as continued in context when exactly the steps before it were " +
-    "taken, all right; a masked prefix gives no context. Every decision is a step, so 3 gains and the answer's term are paid.",
+    "The reference chain is the right one. A part of it counts as continued in context when exactly the steps before " +
+    "it were taken, all right; a masked prefix gives no context. Every decision is a step, so 3 gains and the " +
+    "answer's term are paid.",
 };

@@ -19,7 +19,9 @@ export interface Solution {
   success: boolean;
 }
 
-/** Rows of the policy: a row per step and number of work steps so far, which counts to 2. Actions: padding, work, end. */
+/**
+ * Rows of the policy: a row per step and number of work steps so far, which counts to 2. Actions: padding, work, end.
+ */
 export const paddingRows = (task: PaddingTask) => 3 * task.mostSteps;
 
 /** One solution. It succeeds when it was ended after two steps of work or more and is not broken. */

@@ -95,10 +95,12 @@ export const experiment: Experiment = {
   id: "par",
   version: 1,
   claim:
-    "Optimised hard, an unbounded proxy reward ends below the reference policy; the preference over references does not.",
+    "Optimised hard, an unbounded proxy reward ends below the reference policy; the preference over references does " +
+    "not.",
   environment:
-    "21 responses h, reference policy ∝ exp(-(h - 4)²/18), proxy 0.5 (h - 4), true value sigmoid of the proxy minus 0.15 per " +
-    "unit above 9. The KL-regularised optimum is evaluated exactly for seven strengths; references are drawn per seed.",
+    "21 responses h, reference policy ∝ exp(-(h - 4)²/18), proxy 0.5 (h - 4), true value sigmoid of the proxy minus " +
+    "0.15 per unit above 9. The KL-regularised optimum is evaluated exactly for seven strengths; references are " +
+    "drawn per seed.",
   baseline: "par with method none, and with meanstd",
   seeds: 5,
   trial,
@@ -119,7 +121,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Every seed is the mean of 200 draws of the references: a single reference can be a bad one. With one draw per seed, as the " +
-    "card has it, the least true value with one reference was 0.46 over five seeds (bound 0.5). meanstd takes its statistics " +
-    "from 500 reference responses.",
+    "Every seed is the mean of 200 draws of the references: a single reference can be a bad one. With one draw per " +
+    "seed, as the card has it, the least true value with one reference was 0.46 over five seeds (bound 0.5). meanstd " +
+    "takes its statistics from 500 reference responses.",
 };

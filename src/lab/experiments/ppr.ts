@@ -92,8 +92,8 @@ export const experiment: Experiment = {
   version: 1,
   claim: "ReNorm removes the incentive to collect good-looking turns without answering.",
   environment:
-    "Up to 6 turns, the last one answers: easy search (judged 0.9), hard search (0.3) or answer; right after 3 hard searches. " +
-    "Tabular actor and critic by turn and hard searches, 32 rollouts, 300 updates, rates 1.8 and 0.05.",
+    "Up to 6 turns, the last one answers: easy search (judged 0.9), hard search (0.3) or answer; right after 3 hard " +
+    "searches. Tabular actor and critic by turn and hard searches, 32 rollouts, 300 updates, rates 1.8 and 0.05.",
   baseline: "ppr with renorm false",
   seeds: 6,
   trial,

@@ -126,11 +126,12 @@ export const experiment: Experiment = {
   id: "prime",
   version: 1,
   claim:
-    "Implicit token rewards learned online from outcomes speed up training, and an implicit reward model that starts out " +
-    "wrong is over-optimised when frozen and corrected when it keeps learning.",
+    "Implicit token rewards learned online from outcomes speed up training, and an implicit reward model that starts " +
+    "out wrong is over-optimised when frozen and corrected when it keeps learning.",
   environment:
-    "20 tokens over 4 symbols, right when symbol 0 stands at positions 3, 9 and 15 (logit +1 there at the start). Policy and " +
-    "implicit model by position; 4 groups of 4, rates 0.3 and 20, beta 0.5, 120 updates, until exact success is 0.8.",
+    "20 tokens over 4 symbols, right when symbol 0 stands at positions 3, 9 and 15 (logit +1 there at the start). " +
+    "Policy and implicit model by position; 4 groups of 4, rates 0.3 and 20, beta 0.5, 120 updates, until exact " +
+    "success is 0.8.",
   baseline: "prime with rm_coef 0 (outcome only); a frozen implicit model",
   seeds: 8,
   trial,
@@ -141,7 +142,9 @@ export const experiment: Experiment = {
     atMost(summary, "final success, biased, frozen", 0.05),
     {
       expected: "biased but learning online: 0.8 is reached as fast as without the bias (medians within 20 %)",
-      measured: `${medianOf(summary, "biased, online")} against ${medianOf(summary, "prime")} updates, final success ${summary.text("final success, biased, online")}`,
+      measured:
+        `${medianOf(summary, "biased, online")} against ${medianOf(summary, "prime")} updates, ` +
+        `final success ${summary.text("final success, biased, online")}`,
       holds: medianOf(summary, "biased, online") <= 1.2 * medianOf(summary, "prime"),
       kind: "claim",
     },
@@ -156,5 +159,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Pair accuracy is measured on 200 sequences of the starting policy. Token rewards come from before the model's step (update: after).",
+    "Pair accuracy is measured on 200 sequences of the starting policy. Token rewards come from before the model's " +
+    "step (update: after).",
 };

@@ -2,7 +2,7 @@ import { assign } from "../../methods/assign.ts";
 import { batchFromObjects } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import { accumulateDecisions, tailMean } from "./decisions.ts";
 import type { Experiment, Scale, Trial } from "./experiment.ts";
 import { type PaddingTask, paddingRows, solutionRollouts, solve } from "./padding-task.ts";
@@ -57,8 +57,9 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Summed process rewards are hacked by steps that look good; the minimum over the steps to come is not.",
   environment:
-    "At most 8 steps of thinking (scored 0.9, breaks the solution 1 in 4), work (0.5) or end; success takes two steps of work; " +
-    "the last step is scored by success. Tabular softmax, 4 groups of 8, rate 0.3, 200 updates, process rewards only.",
+    "At most 8 steps of thinking (scored 0.9, breaks the solution 1 in 4), work (0.5) or end; success takes two " +
+    "steps of work; the last step is scored by success. Tabular softmax, 4 groups of 8, rate 0.3, 200 updates, " +
+    "process rewards only.",
   baseline: "pure with credit sum",
   seeds: 5,
   trial,
@@ -68,7 +69,7 @@ export const experiment: Experiment = {
     atMost(summary, "success, sum", 0.3, { over: "mean" }),
     {
       expected: "the summed score of sum is more than twice that of softmin",
-      measured: `${summary.text("summed score, sum")} against ${summary.text("summed score, softmin")}`,
+      measured: against(summary, "summed score, sum", "summed score, softmin"),
       holds: summary.mean("summed score, sum") > 2 * summary.mean("summed score, softmin"),
       kind: "claim",
     },

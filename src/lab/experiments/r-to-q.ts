@@ -6,7 +6,7 @@ import { batchFromObjects } from "../../rollouts/index.ts";
 import { gaussian } from "../gaussian.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import type { Experiment, Scale, Summary } from "./experiment.ts";
 
 const symbols = 4;
@@ -154,14 +154,14 @@ function findings(summary: Summary) {
     atLeast(summary, "correlation with the shaped reward", 0.8),
     {
       expected: "in every seed higher than the correlation with the raw reward",
-      measured: `${summary.text("correlation with the shaped reward")} against ${summary.text("correlation with the raw reward")}`,
+      measured: against(summary, "correlation with the shaped reward", "correlation with the raw reward"),
       holds: share === 1,
       kind: "claim" as const,
     },
     atMost(summary, "implicit reward of chosen responses", 0),
     {
       expected: "the margin between chosen and rejected responses is positive",
-      measured: `${summary.text("implicit reward of chosen responses")} against ${summary.text("implicit reward of rejected responses")}`,
+      measured: against(summary, "implicit reward of chosen responses", "implicit reward of rejected responses"),
       holds:
         summary.share((m) => m["implicit reward of chosen responses"] > m["implicit reward of rejected responses"]) ===
         1,
@@ -178,11 +178,11 @@ export const experiment: Experiment = {
   id: "r-to-q",
   version: 1,
   claim:
-    "The log-ratio of a DPO policy is the reward shaped by the soft value, not the reward; and beam search by likelihood under " +
-    "the soft-optimal policy finds the sequence of largest return.",
+    "The log-ratio of a DPO policy is the reward shaped by the soft value, not the reward; and beam search by " +
+    "likelihood under the soft-optimal policy finds the sequence of largest return.",
   environment:
-    "Trees of 4 symbols with N(0, 1) rewards and a uniform reference: depth 3 with 8000 preference pairs and a DPO policy per " +
-    "prefix; depth 4 with the exact soft-optimal policy of 200 trees.",
+    "Trees of 4 symbols with N(0, 1) rewards and a uniform reference: depth 3 with 8000 preference pairs and a DPO " +
+    "policy per prefix; depth 4 with the exact soft-optimal policy of 200 trees.",
   baseline: "the raw token reward; greedy search",
   seeds: 6,
   trial: (seed, scale) => ({

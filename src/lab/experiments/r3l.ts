@@ -111,15 +111,18 @@ function ordered(summary: Summary, what: string) {
   };
 }
 
-/** Retry where the attempt went wrong, credit only what comes after, and let rare successes count more than failures. */
+/**
+ * Retry where the attempt went wrong, credit only what comes after, and let rare successes count more than failures.
+ */
 export const experiment: Experiment = {
   id: "r3l",
   version: 1,
   claim:
-    "Retrying from the first wrong step, crediting only from there and amplifying positive advantages each add success.",
+    "Retrying from the first wrong step, crediting only from there and amplifying positive advantages each add " +
+    "success.",
   environment:
-    "6 steps with 4 actions, one right each, reward 1 when all are right. The retry takes the right action with 0.9 from the " +
-    "first wrong step on. Tabular softmax, 8 trajectories per update, 200 updates, rate 0.3.",
+    "6 steps with 4 actions, one right each, reward 1 when all are right. The retry takes the right action with 0.9 " +
+    "from the first wrong step on. Tabular softmax, 8 trajectories per update, 200 updates, rate 0.3.",
   baseline: "r3l without retry, pivotal credit and amplification (group mean)",
   seeds: 10,
   trial,
@@ -131,7 +134,9 @@ export const experiment: Experiment = {
     ordered(summary, "success with graded reward"),
     {
       expected: "4 steps, graded reward: amplification alone lifts the plain baseline (about 0.18) to about 0.89",
-      measured: `${summary.text("success in 4 steps with graded reward, plain")} to ${summary.text("success in 4 steps with graded reward, amplification alone")}`,
+      measured:
+        `${summary.text("success in 4 steps with graded reward, plain")} to ` +
+        summary.text("success in 4 steps with graded reward, amplification alone"),
       holds:
         summary.mean("success in 4 steps with graded reward, amplification alone") >= 0.8 &&
         summary.mean("success in 4 steps with graded reward, plain") <= 0.3,
@@ -140,7 +145,7 @@ export const experiment: Experiment = {
   ],
   plots: [{ kind: "lines", title: "Exact success", x: "update", y: "success", curves: [...ladder], every: 2 }],
   notes:
-    "Half of the trajectories are first attempts, each failure is followed by its retry. Reflections and guided texts are not " +
-    "trained on: a tabular policy has no context to put guidance in. The gradient is the mean over trained tokens (as the " +
-    "rule's loss), times the steps of an episode.",
+    "Half of the trajectories are first attempts, each failure is followed by its retry. Reflections and guided " +
+    "texts are not trained on: a tabular policy has no context to put guidance in. The gradient is the mean over " +
+    "trained tokens (as the rule's loss), times the steps of an episode.",
 };

@@ -116,10 +116,11 @@ export const experiment: Experiment = {
   id: "rlfr",
   version: 1,
   claim:
-    "The deviation of a flow tells latents off the manifold from those on it, at late times, and fines steer the policy back.",
+    "The deviation of a flow tells latents off the manifold from those on it, at late times, and fines steer the " +
+    "policy back.",
   environment:
-    "Latents in 2 dimensions: a noisy unit circle, or N(0, 0.25²) off it. Flow network 3-64-64-2, 1500 Adam steps. Policy of 12 " +
-    "positions that choose on or off, outcome always right, flow_coef 0.1, rate 2, G = 8, 120 updates.",
+    "Latents in 2 dimensions: a noisy unit circle, or N(0, 0.25²) off it. Flow network 3-64-64-2, 1500 Adam steps. " +
+    "Policy of 12 positions that choose on or off, outcome always right, flow_coef 0.1, rate 2, G = 8, 120 updates.",
   baseline: "rlfr with flow_coef 0 (outcome only)",
   seeds: 3,
   trial,
@@ -145,5 +146,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card gives neither rate nor batch: Adam with 0.003 and 64 latents per step. At 0.001 the AUC is 0.87 (three seeds).",
+    "The card gives neither rate nor batch: Adam with 0.003 and 64 latents per step. At 0.001 the AUC is 0.87 (three " +
+    "seeds).",
 };

@@ -4,7 +4,7 @@ import { batchFromObjects } from "../../rollouts/index.ts";
 import { gaussian } from "../gaussian.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast } from "./bounds.ts";
+import { against, atLeast } from "./bounds.ts";
 import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 
 const aggregators = ["mean_prob", "seq_prob", "geo_prob"] as const;
@@ -88,7 +88,7 @@ function gap(summary: Summary, what: string, other: Aggregator, bound: number) {
   const difference = summary.mean(`${what}, mean_prob`) - summary.mean(`${what}, ${other}`);
   return {
     expected: `${what}: mean_prob beats ${other} by at least ${bound}`,
-    measured: `${summary.text(`${what}, mean_prob`)} against ${summary.text(`${what}, ${other}`)}`,
+    measured: `${against(summary, `${what}, mean_prob`, `${what}, ${other}`)}`,
     holds: difference >= bound,
     kind: "claim" as const,
   };
@@ -99,10 +99,11 @@ export const experiment: Experiment = {
   id: "rlpr",
   version: 1,
   claim:
-    "The mean token probability of the reference tells good from bad reasoning better than the product, and trains better.",
+    "The mean token probability of the reference tells good from bad reasoning better than the product, and trains " +
+    "better.",
   environment:
-    "Reference answers of 6 tokens, probability 0.8 ± 0.08 after good and 0.4 ± 0.08 after bad reasoning, one random token " +
-    "10^U(-4, -0.3). 300 + 300 answers; a bandit with 4 prompts, P(good) 0.27, G = 8, rate 0.05, 150 updates.",
+    "Reference answers of 6 tokens, probability 0.8 ± 0.08 after good and 0.4 ± 0.08 after bad reasoning, one random " +
+    "token 10^U(-4, -0.3). 300 + 300 answers; a bandit with 4 prompts, P(good) 0.27, G = 8, rate 0.05, 150 updates.",
   baseline: "rlpr with aggregator seq_prob (and geo_prob)",
   seeds: 5,
   trial,

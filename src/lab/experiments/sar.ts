@@ -2,7 +2,7 @@ import { assign } from "../../methods/assign.ts";
 import { batchFromObjects } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 
 const vocabulary = 50;
@@ -99,7 +99,7 @@ function findings(summary: Summary) {
     atLeast(summary, "accuracy, both", 0.95, { over: "mean" }),
     {
       expected: "the mix is at most 0.4 times as long as the verifiable reward alone",
-      measured: `${summary.text("length, both", 1)} against ${summary.text("length, verifiable only", 1)} tokens, ratio ${ratio.toFixed(2)}`,
+      measured: `${against(summary, "length, both", "length, verifiable only", 1)} tokens, ratio ${ratio.toFixed(2)}`,
       holds: ratio <= 0.4,
       kind: "claim" as const,
     },
@@ -111,10 +111,12 @@ export const experiment: Experiment = {
   id: "sar",
   version: 1,
   claim:
-    "The verifiable reward with a fifth of the self-aligned reward stays right and gets short; the latter alone is hacked.",
+    "The verifiable reward with a fifth of the self-aligned reward stays right and gets short; the latter alone is " +
+    "hacked.",
   environment:
-    "A frozen copy language model scores four answers to a question of 5 tokens: concise right (6 tokens), verbose right (30), " +
-    "short wrong (3 copied tokens), random wrong (7). Softmax over them from (0, 1, 0, 1), G = 6, rate 1, 800 updates.",
+    "A frozen copy language model scores four answers to a question of 5 tokens: concise right (6 tokens), verbose " +
+    "right (30), short wrong (3 copied tokens), random wrong (7). Softmax over them from (0, 1, 0, 1), G = 6, rate " +
+    "1, 800 updates.",
   baseline: "sar with alpha 0 (verifiable reward only) and with verifiable_weight 0",
   seeds: 6,
   trial,
@@ -124,6 +126,6 @@ export const experiment: Experiment = {
     { kind: "bars", title: "Accuracy at the end", y: "accuracy", measures: names.map((name) => `accuracy, ${name}`) },
   ],
   notes:
-    "The verbose answer is the concise one five times over (the card gives its length only, and a score of 0.21). Accuracy and " +
-    "length are exact expectations of the policy.",
+    "The verbose answer is the concise one five times over (the card gives its length only, and a score of 0.21). " +
+    "Accuracy and length are exact expectations of the policy.",
 };

@@ -93,7 +93,7 @@ function findings(summary: Summary): Finding[] {
     const apart = Math.hypot(...worth.map((_, a) => summary.mean(`difference of gradient ${a}, T = ${length}`)));
     return [
       {
-        expected: `T = ${length}: the variance of the advantage is ${length} times as large with full trajectories (10 %)`,
+        expected: `T = ${length}: full trajectories have ${length} times the variance of the advantage (within 10 %)`,
         measured: summary.text(`variance ratio, T = ${length}`),
         holds: Math.abs(plain / length - 1) <= 0.1,
         kind: "claim",
@@ -121,8 +121,8 @@ export const experiment: Experiment = {
   claim:
     "Truncated samples scored at the step have the same mean gradient as full trajectories and 1/T of the variance.",
   environment:
-    "Groups of 5, independent step rewards; T = 2, 4, 8 steps, 4000 groups. Gradients: a uniform policy of 4 actions worth 1, " +
-    "0, -0.5, 0.2 plus N(0, 0.5²).",
+    "Groups of 5, independent step rewards; T = 2, 4, 8 steps, 4000 groups. Gradients: a uniform policy of 4 actions " +
+    "worth 1, 0, -0.5, 0.2 plus N(0, 0.5²).",
   baseline: "dr-grpo on the return of full trajectories (return minus group mean)",
   seeds: 3,
   trial,
@@ -139,6 +139,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The rule divides by the spread of the candidates; the claim is about scores minus their mean, so eps is made so large that " +
-    "the spread does not matter. The factor is T only for equal and independent step variances.",
+    "The rule divides by the spread of the candidates; the claim is about scores minus their mean, so eps is made so " +
+    "large that the spread does not matter. The factor is T only for equal and independent step variances.",
 };

@@ -76,8 +76,9 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Attributed targets carry more information about a single utterance than copies of the episode score.",
   environment:
-    "12 kinds of utterances with hidden values in 3 dimensions; episodes of 8, score 10 times the mean value plus N(0, 0.7²); " +
-    "the judge says round(3 value + N(0, 0.8²)). 200 episodes per utterance, 20 per kind; correlation with the true value.",
+    "12 kinds of utterances with hidden values in 3 dimensions; episodes of 8, score 10 times the mean value plus " +
+    "N(0, 0.7²); the judge says round(3 value + N(0, 0.8²)). 200 episodes per utterance, 20 per kind; correlation " +
+    "with the true value.",
   baseline: "sotopia-rl with attribution uniform and discount",
   seeds: 10,
   trial,

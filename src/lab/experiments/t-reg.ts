@@ -6,6 +6,7 @@ import { gaussian } from "../gaussian.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
 
+import { against } from "./bounds.ts";
 import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 
 const length = 8;
@@ -102,19 +103,21 @@ function findings(summary: Summary) {
   return [
     {
       expected: "alpha 0.25 beats plain DPO in mean value by at least 0.3",
-      measured: `${summary.text("expected value, t-reg")} against ${summary.text("expected value, dpo")}, gain ${gain.toFixed(2)}`,
+      measured: `${against(summary, "expected value, t-reg", "expected value, dpo")}, gain ${gain.toFixed(2)}`,
       holds: gain >= 0.3,
       kind: "claim" as const,
     },
     {
       expected: "and in correlation with the true token values in at least 8 of 10 worlds",
-      measured: `${better.length} of ${summary.trials.length}: ${summary.text("correlation, t-reg", 3)} against ${summary.text("correlation, dpo", 3)}`,
+      measured:
+        `${better.length} of ${summary.trials.length}: ` +
+        against(summary, "correlation, t-reg", "correlation, dpo", 3),
       holds: better.length >= 0.8 * summary.trials.length,
       kind: "claim" as const,
     },
     {
       expected: "alpha 0.5 without the sequence weight has a correlation at least 0.05 below plain DPO",
-      measured: `${summary.text("correlation, unweighted", 3)} against ${summary.text("correlation, dpo", 3)}`,
+      measured: against(summary, "correlation, unweighted", "correlation, dpo", 3),
       holds: loss >= 0.05,
       kind: "claim" as const,
     },
@@ -127,8 +130,9 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Weak token hints improve the token credit that DPO learns, but only with the weight of the pair.",
   environment:
-    "80 pairs of 8 tokens over 6 symbols from a uniform reference, preferred by the sum of hidden N(0, 1) token values; hints " +
-    "are those values plus N(0, 1). Logits per position, full-batch gradient, beta 0.5, rate 2, 300 steps.",
+    "80 pairs of 8 tokens over 6 symbols from a uniform reference, preferred by the sum of hidden N(0, 1) token " +
+    "values; hints are those values plus N(0, 1). Logits per position, full-batch gradient, beta 0.5, rate 2, 300 " +
+    "steps.",
   baseline: "t-reg with alpha 0 (DPO), and without weighting",
   seeds: 30,
   trial,
@@ -143,6 +147,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "30 hidden worlds instead of the card's 10: worlds differ so much that ten leave a margin of 0.05 on the last difference, as " +
-    "large as the bound. Over the first ten it is 0.04, over all thirty 0.06.",
+    "30 hidden worlds instead of the card's 10: worlds differ so much that ten leave a margin of 0.05 on the last " +
+    "difference, as large as the bound. Over the first ten it is 0.04, over all thirty 0.06.",
 };

@@ -3,7 +3,7 @@ import { thoughtAdvantage } from "../../methods/judge/tp-grpo.ts";
 import { batchFromObjects } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { SoftmaxTable } from "../softmax-table.ts";
-import { atLeast, atMost } from "./bounds.ts";
+import { against, atLeast, atMost } from "./bounds.ts";
 import { accumulateDecisions, type Decision, tailMean } from "./decisions.ts";
 import type { Experiment, Scale, Trial } from "./experiment.ts";
 
@@ -13,7 +13,10 @@ const stop = approaches;
 const mostSteps = 16;
 const perPrompt = 8;
 
-/** Share of valid steps with a negative advantage, and the mean variance over the steps of a rollout, on random labels. */
+/**
+ * Share of valid steps with a negative advantage, and the mean variance over the steps of a rollout, on random
+ * labels.
+ */
 function labelStatistics(random: Random, merge: boolean, sequences: number): { negative: number; variance: number } {
   let [valid, negative, variance] = [0, 0, 0];
   for (let n = 0; n < sequences; n++) {
@@ -135,11 +138,12 @@ export const experiment: Experiment = {
   id: "tp-grpo",
   version: 1,
   claim:
-    "Merged thoughts never give a valid step of a right answer a negative advantage, and cannot be farmed with more steps as " +
-    "static step rewards can.",
+    "Merged thoughts never give a valid step of a right answer a negative advantage, and cannot be farmed with more " +
+    "steps as static step rewards can.",
   environment:
-    "(a) Random labels of 20 steps. (b) 4 prompts, one right approach of 6: try one, or stop and answer with the last one; at " +
-    "most 16 steps. Tabular softmax by prompt and last approach, 8 rollouts per prompt, rate 0.5, 120 updates.",
+    "(a) Random labels of 20 steps. (b) 4 prompts, one right approach of 6: try one, or stop and answer with the " +
+    "last one; at most 16 steps. Tabular softmax by prompt and last approach, 8 rollouts per prompt, rate 0.5, 120 " +
+    "updates.",
   baseline: "tp-grpo with merge_steps and adaptive false; grpo",
   seeds: 8,
   trial,
@@ -148,7 +152,7 @@ export const experiment: Experiment = {
     atLeast(summary, "valid steps with a negative advantage, without merging", 0.15),
     {
       expected: "merging lowers the variance over steps (about 0.08 against 2.4) at least tenfold",
-      measured: `${summary.text("variance over steps, with merging", 3)} against ${summary.text("variance over steps, without merging", 3)}`,
+      measured: against(summary, "variance over steps, with merging", "variance over steps, without merging", 3),
       holds:
         10 * summary.mean("variance over steps, with merging") <= summary.mean("variance over steps, without merging"),
       kind: "claim",
@@ -157,13 +161,13 @@ export const experiment: Experiment = {
     atMost(summary, "length in units of the cap, tp-grpo", 0.75),
     {
       expected: "final accuracy of tp-grpo at least that of grpo",
-      measured: `${summary.text("accuracy, tp-grpo", 3)} against ${summary.text("accuracy, grpo", 3)}`,
+      measured: against(summary, "accuracy, tp-grpo", "accuracy, grpo", 3),
       holds: summary.mean("accuracy, tp-grpo") >= summary.mean("accuracy, grpo"),
       kind: "claim",
     },
   ],
   plots: [{ kind: "lines", title: "Length while training (cap 16)", x: "update", y: "steps", curves: names }],
   notes:
-    "Final values are means of the last 20 updates. The card's limit (where detours do cause failures, not punishing them is " +
-    "slower) is not part of this environment.",
+    "Final values are means of the last 20 updates. The card's limit (where detours do cause failures, not punishing " +
+    "them is slower) is not part of this environment.",
 };

@@ -76,8 +76,8 @@ export const experiment: Experiment = {
   version: 1,
   claim: "Temporal differences of a frozen scorer's gap to the gold answer learn where the outcome alone gets stuck.",
   environment:
-    "5 pieces of evidence, 8 tool turns, 10 actions of which one finds the next piece; success 0.95 with all pieces, else " +
-    "0.01. Tabular softmax, 200 updates of 4 groups of 8, rate 2 (mean over rollouts, sum over turns).",
+    "5 pieces of evidence, 8 tool turns, 10 actions of which one finds the next piece; success 0.95 with all pieces, " +
+    "else 0.01. Tabular softmax, 200 updates of 4 groups of 8, rate 2 (mean over rollouts, sum over turns).",
   baseline: "trace with turn_weight 0 (group-relative outcome)",
   seeds: 5,
   trial,
@@ -109,5 +109,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Success is the exact chance under the policy after the last update. The limit is shown at 150 updates of rate 0.3.",
+    "Success is the exact chance under the policy after the last update. The limit is shown at 150 updates of rate " +
+    "0.3.",
 };

@@ -83,10 +83,12 @@ export const experiment: Experiment = {
   id: "verpo",
   version: 1,
   claim:
-    "Weighting tests by rarity and density lets a few hard tests outweigh many easy ones that an unfinished program breaks.",
+    "Weighting tests by rarity and density lets a few hard tests outweigh many easy ones that an unfinished program " +
+    "breaks.",
   environment:
-    "30 tests: 6 always pass, 20 break while the advanced program is unfinished, 4 need the first 1, 2, 3, 4 of 4 hidden " +
-    "slots with 6 options. P(advanced) from 0.5, kept in [0.02, 0.98]; one turn, groups of 16, rate 1, 400 updates.",
+    "30 tests: 6 always pass, 20 break while the advanced program is unfinished, 4 need the first 1, 2, 3, 4 of 4 " +
+    "hidden slots with 6 options. P(advanced) from 0.5, kept in [0.02, 0.98]; one turn, groups of 16, rate 1, 400 " +
+    "updates.",
   baseline: "verpo with uniform or difficulty weights, with the outcome only, with the local reward only",
   seeds: 10,
   trial,

@@ -16,7 +16,10 @@ function successOf(policy: SoftmaxTable): number {
   return success;
 }
 
-/** Credits of one update, a row of turns per rollout; action 0 is right, the oracle says so but for `flip` of the times. */
+/**
+ * Credits of one update, a row of turns per rollout; action 0 is right, the oracle says so but for `flip` of the
+ * times.
+ */
 function creditsOf(arm: Arm, chosen: readonly number[][], flip: number, random: Random): ArrayLike<number> {
   const verdicts = chosen.map((row) => row.map((a) => ((a === 0) !== random.uniform() < flip ? 1 : 0)));
   if (arm === "outcome") {
@@ -84,10 +87,11 @@ export const experiment: Experiment = {
   id: "vpr",
   version: 1,
   claim:
-    "Verdicts of an oracle on every turn learn long tasks that the outcome alone does not; a worse oracle teaches less.",
+    "Verdicts of an oracle on every turn learn long tasks that the outcome alone does not; a worse oracle teaches " +
+    "less.",
   environment:
-    "T steps with 4 actions, one right per step, success when all are. Tabular softmax, 150 updates of 8 trajectories (or 2 " +
-    "tasks with 4 candidates per state), rate 0.2.",
+    "T steps with 4 actions, one right per step, success when all are. Tabular softmax, 150 updates of 8 " +
+    "trajectories (or 2 tasks with 4 candidates per state), rate 0.2.",
   baseline: "grpo on the outcome",
   seeds: 6,
   trial,
