@@ -204,8 +204,12 @@ async function trained({ folder, config, rows, states }: Opened, flags: Flags, s
     resume: (arm, seed) => states.get(keyOf(arm, seed)) ?? null,
     signal,
   });
+  const listener = new Listener(folder, live, config.settings.updates, config.seeds[0], rows);
   try {
-    return await new Listener(folder, live, config.settings.updates, config.seeds[0], rows).hear(events);
+    return await listener.hear(events);
+  } catch (error) {
+    if (!listener.hasBegun) await folder.discard();
+    throw error;
   } finally {
     live.stop();
   }

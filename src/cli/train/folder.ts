@@ -19,6 +19,8 @@ const whole = new Set(["seed", "update"]);
 /** The folder of a run: everything is written under a temporary name and then renamed. */
 export class RunFolder {
   readonly path: string;
+  /** Folders that were made for the run, the outermost first. */
+  readonly #made: string[] = [];
 
   constructor(path: string) {
     this.path = path;
@@ -41,12 +43,20 @@ export class RunFolder {
     }
     const folder = new RunFolder(path);
     for (const part of ["checkpoints", "rollouts"]) {
-      await fs.mkdir(join(path, part), { recursive: true }).catch((error: unknown) => {
+      const made = await fs.mkdir(join(path, part), { recursive: true }).catch((error: unknown) => {
         throw fileError(error, path);
       });
+      if (made !== undefined) folder.#made.push(made);
     }
     await folder.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
     return folder;
+  }
+
+  /** Takes a new run away that came to nothing; one that was there before stays. */
+  async discard(): Promise<void> {
+    if (this.#made.length === 0) return;
+    await fs.rm(join(this.path, "config.json"), { force: true });
+    for (const folder of this.#made) await fs.rm(folder, { recursive: true, force: true });
   }
 
   /** The first name that is free: runs/key-door, runs/key-door-2, … */

@@ -41,6 +41,11 @@ export class Listener {
     this.#done = rows.filter(({ update }) => update > 0).length;
   }
 
+  /** Whether anything was learned, now or before. */
+  get hasBegun(): boolean {
+    return this.#done > 0;
+  }
+
   async hear(events: AsyncIterable<TrainingEvent>): Promise<Outcome> {
     let interrupted = false;
     for await (const event of events) {
