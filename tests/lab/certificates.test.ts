@@ -171,11 +171,13 @@ const known: readonly [id: string, params: Params, law: LawId, word: string][] =
   ["grpo-passk", { norm_by_std: false }, "unbiased-stop", "yes"],
   // The share of groups with unequal rewards scales the whole call: the direction is right.
   ["gpg", {}, "unbiased-fixed", "factor"],
+  ["gpg", { alpha: "none" }, "unbiased-fixed", "yes"],
   // The greedy answer does not depend on the sample.
   ["remax", {}, "unbiased-stop", "yes"],
   ["remax", {}, "shift", "yes"],
-  // Names of agents are labels; an agent alone in its pool keeps its raw reward.
+  // Names of agents are labels, unless one of them is asked for; an agent alone in its pool keeps its raw reward.
   ["dr-mas", {}, "exchangeable", "yes"],
+  ["sotopia-rl", { agent: "ann" }, "exchangeable", "no"],
   ["dr-mas", {}, "shift", "no"],
   ["dr-mas", { singleton: "zero" }, "shift", "yes"],
 ];

@@ -7,13 +7,18 @@ import { wrap } from "../render/text.ts";
 import type { Certified } from "./table.ts";
 import { comparedRows, policyName, verdictWord } from "./words.ts";
 
-/** Command line that shows a counterexample again. */
-export function replayCommand({ method, params, law }: Certificate): string {
-  const given = Object.entries(params).map(([name, value]) => {
+/** Parameters as flags of a command line. */
+export function paramFlags(params: Certificate["params"]): string {
+  const flags = Object.entries(params).map(([name, value]) => {
     const text = typeof value === "string" ? value : JSON.stringify(value);
     return ` --param ${name}=${/^[\w.,-]*$/.test(text) ? text : `'${text}'`}`;
   });
-  return `apportion certify ${method}${given.join("")} --law ${law} --replay`;
+  return flags.join("");
+}
+
+/** Command line that shows a counterexample again. */
+export function replayCommand({ method, params, law }: Certificate): string {
+  return `apportion certify ${method}${paramFlags(params)} --law ${law} --replay`;
 }
 
 /** The numbers of a counterexample side by side. */
@@ -39,10 +44,10 @@ function lawLines(certificate: Certificate, screen: Terminal): string[] {
   if (verdict === "yes") say(`${sentence(text.meaning)}: so in all ${cases} groups that were gone through.`);
   for (const note of notes) say(`${sentence(note)}.`);
   if (counterexample !== null) {
-    const { what, task, policy, rollouts, changed } = counterexample;
+    const { what, task, policy, rollouts } = counterexample;
     say(`${sentence(what)}. Task: ${task}; ${policyName(policy)}; ${rollouts.length} rollouts.`);
     body.push(...comparedLines(counterexample, screen, 8));
-    if (changed !== null || rollouts.length > 0) body.push(`        ${style.dim(replayCommand(certificate))}`);
+    body.push(`        ${style.dim(replayCommand(certificate))}`);
   }
   return [head, ...body];
 }

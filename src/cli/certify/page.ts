@@ -71,7 +71,7 @@ const showcase: Readonly<Record<LawId, [id: string, params: string]>> = {
   "unbiased-stop": ["mt-grpo", "baseline=turn_index_sum norm_by_std=false"],
   "zero-mean": ["opo", ""],
   split: ["gigpo", ""],
-  exchangeable: ["orchestration-traces", ""],
+  exchangeable: ["sotopia-rl", "agent=ann"],
   "length-neutral": ["grpo", ""],
   shaping: ["mt-grpo", ""],
   scale: ["pure", ""],

@@ -7,7 +7,7 @@ import { InputError } from "../../rollouts/errors.ts";
 import type { RolloutObject } from "../../rollouts/index.ts";
 import type { Terminal } from "../render/terminal.ts";
 import { wrap } from "../render/text.ts";
-import { comparedLines, sentence } from "./explain.ts";
+import { comparedLines, paramFlags, sentence } from "./explain.ts";
 import { policyName } from "./words.ts";
 
 const jsonLines = (rollouts: readonly RolloutObject[]) =>
@@ -43,8 +43,7 @@ export async function saveExample(certificate: Certificate, file: string): Promi
 
 /** How the files are credited by hand. */
 export function assignCommands({ method, params }: Certificate, files: readonly string[]): string[] {
-  const given = Object.entries(params).map(([name, value]) => ` --param ${name}=${String(value)}`);
-  return files.map((file) => `apportion assign ${file} --method ${method}${given.join("")}`);
+  return files.map((file) => `apportion assign ${file} --method ${method}${paramFlags(params)}`);
 }
 
 /** The counterexample with its rollouts and the numbers side by side. */

@@ -3,6 +3,7 @@ import { type Certificate, type Finding, type LawId, lawIds, notApplicable } fro
 import { exchangeable, lengthNeutral, scaleLaw, shiftLaw, splitLaw, zeroMean } from "./group-laws.ts";
 import { type Setting, settingOf } from "./setting.ts";
 import { shapingLaw } from "./shaping.ts";
+import { specials } from "./specials.ts";
 import { unbiased } from "./unbiased.ts";
 
 const laws: Readonly<Record<LawId, (setting: Setting) => Finding>> = {
@@ -28,11 +29,12 @@ export function certify(
   wanted: readonly LawId[] = lawIds,
 ): Certificate[] {
   const setting = settingOf(method, given);
+  const params = { ...specials[method.id]?.params, ...given };
   return wanted.map((law) => {
     const found = typeof setting === "string" ? notApplicable(setting) : laws[law](setting);
     return {
       method: method.id,
-      params: given,
+      params,
       law,
       verdict: found.verdict,
       exactOnly: found.exactOnly ?? false,

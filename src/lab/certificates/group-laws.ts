@@ -205,7 +205,7 @@ export function exchangeable(setting: Setting): Finding {
     const names = {
       before: group,
       after,
-      what: `${agents[0]} and ${agents[1]} exchange names`,
+      what: `the agents ${agents[0]} and ${agents[1]} exchange names`,
       read: (a: readonly TokenCredit[], b: readonly TokenCredit[]) => side(pullsOf(group, a), pullsOf(after, b)),
     };
     if (!placeless || setting.plan.layout !== "outcome" || group.some(({ turns }) => turns.length !== 2))

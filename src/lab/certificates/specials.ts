@@ -12,6 +12,8 @@ export interface Special {
   params?: Readonly<Record<string, unknown>>;
   /** What the method maximises, where it is not the mean of the rewards: the best reward of a group. */
   seeks?: "best";
+  /** What explains a bias that is found. */
+  bias?: string;
   /** Why none of the laws applies. */
   none?: string;
 }
@@ -40,6 +42,7 @@ export const specials: Readonly<Record<string, Special>> = {
   "grounded-prm": { none: labels },
   "likelihood-rewards": { skip: ["rollout.reward"] },
   "grpo-passk": { seeks: "best" },
+  hindsight: { bias: "it needs every action to be able to lead to every return, which no choice here is" },
   "hiring-agents": { none: domain("contracts: effort, report and state of the world") },
   igpo: { also: ["signals.gt_logprob_0"] },
   int: { none: "it says which tokens to imitate (weights); it writes no credit" },

@@ -271,7 +271,13 @@ export function unbiased(setting: Setting, stops: boolean): Finding {
   if (cases.every(({ expected }) => dot(expected, expected) === 0)) return notApplicable("its credit is zero here");
   const judged = judge(cases);
   const notes = [...judged.notes];
-  if (specials[setting.method.id]?.seeks === "best") notes.push("measured by the best reward of a group");
+  const { bias, seeks } = specials[setting.method.id] ?? {};
+  const { gamma } = setting.params;
+  if (judged.verdict === "no" && bias !== undefined) notes.push(bias);
+  if (judged.verdict === "no" && typeof gamma === "number" && gamma < 1) {
+    notes.push(`it discounts by ${gamma}; the gradient that is sought does not`);
+  }
+  if (seeks === "best") notes.push("measured by the best reward of a group");
   if (refusals.length > 0) notes.push(`refuses some of the tasks: ${refusals[0]}`);
   let exactOnly = false;
   if (setting.plan.critic) {
