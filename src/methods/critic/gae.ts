@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { gaeInto } from "../../operators/gae.ts";
+import { policyNumbers } from "../../operators/mask.ts";
 import { clearGaps, policyRuns } from "../../operators/runs.ts";
 import { tokenRewards } from "../../operators/token-rewards.ts";
 import { mergeMoments, type RunMoments, runMoments, whitenRuns } from "../../operators/whiten.ts";
@@ -23,7 +24,7 @@ const farFromOverflow = 1e60;
 
 /** Advantages and returns before whitening. */
 function estimate(batch: Batch, p: Params) {
-  const values = batch.numbers("tokens.value");
+  const values = policyNumbers(batch, "tokens.value");
   const runs = policyRuns(batch);
   const { rewards, last } = tokenRewards(batch);
   const bootstrap = batch.numbers("signals.bootstrap_value", { absent: 0 });
@@ -66,7 +67,7 @@ const valueLossArgs = z.object({
   /** 1 for policy tokens; all of them when left out. */
   mask: numberRows.optional(),
   /** Range of the value around its old value; `null` = no clip. */
-  clip: z.number().nonnegative().nullable().default(0.5),
+  clip: z.number().positive().nullable().default(0.5),
   agg: z.enum(["token-mean", "seq-mean-token-mean"]).default("token-mean"),
 });
 
