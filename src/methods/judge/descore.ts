@@ -15,7 +15,13 @@ const weights = z
 const params = z.object({ weights, eps: positiveEps(1e-6), ddof: ddof(1) });
 type Params = z.output<typeof params>;
 
-const rounded = (x: number) => Number(x.toFixed(3));
+/** Three decimals, exact halves to the even neighbour as in the authors' code. */
+function rounded(x: number): number {
+  // Only odd multiples of 1/16 lie exactly between two thousandths.
+  if (Math.abs((x * 16) % 2) !== 1) return Number(x.toFixed(3));
+  const below = Math.floor(x * 1000);
+  return (below % 2 === 0 ? below : below + 1) / 1000;
+}
 
 /**
  * DeScore (arXiv 2605.05922), credit of the thoughts: R = Σ_k w_k rewards.k rounded to three decimals, centred and scaled
