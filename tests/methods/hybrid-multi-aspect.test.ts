@@ -101,8 +101,14 @@ test("the credit is accuracy, length and aspects, centred in the group", () => {
 test("refuses impossible rules, and says what it could not judge", () => {
   const one = (rewards: Record<string, unknown>) => [{ id: "a", rewards, tokens: { id: [1] } }];
   expect(() => credit("hybrid-multi-aspect", one({ rule: 2 }))).toThrow(/0 to 1/);
-  expect(() => credit("hybrid-multi-aspect", one({}))).toThrow(/rewards\.rule or rewards\.model/);
   expect(() => credit("hybrid-multi-aspect", one({ model: ["x"] }))).toThrow(/a list of numbers/);
   expect(warningsOf("hybrid-multi-aspect", one({ rule: null }))).toEqual([expect.stringMatching(/neither rule nor/)]);
   expect(warningsOf("hybrid-multi-aspect", [{ id: "a", rewards: { rule: 1 } }])).toHaveLength(1);
+});
+
+test("without a rule and a model anywhere the accuracy is 0 and the aspects alone decide", () => {
+  const rollouts = [1, 0].map((format, k) => ({ id: `${k}`, group: "g", rewards: { format }, tokens: { id: [1] } }));
+  expect(credit("hybrid-multi-aspect", rollouts, {}, "rollout.accuracy")).toEqual([0, 0]);
+  expect(credit("hybrid-multi-aspect", rollouts)).toEqual([0.5, -0.5]);
+  expect(warningsOf("hybrid-multi-aspect", rollouts)).toEqual([expect.stringMatching(/^2 of 2 rollouts have neither/)]);
 });

@@ -134,8 +134,6 @@ function groupPenalties(batch: Batch, accuracy: Float64Array, p: Params): Float6
  * R = w_a a + w_l penalty + Σ_k w_k aspect_k, and A = R − mean of the group (`norm: std` divides by the spread).
  */
 function assign(batch: Batch, p: Params): Batch {
-  if (batch.size > 0 && !batch.has("rewards.rule") && !batch.has("rewards.model"))
-    throw batch.missing("rewards.rule or rewards.model", 0);
   const accuracy = accuracies(batch, p);
   const penalty = groupPenalties(batch, accuracy, p);
   const reward = sumOfChannels(batch, p.aspect_weights);
