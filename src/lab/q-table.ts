@@ -1,6 +1,8 @@
 import type { Random } from "./random.ts";
 
-/** Values of the actions of every state, learned by one-step temporal differences (tabular Q-learning), all 0 at first. */
+/**
+ * Values of the actions of every state, learned by one-step temporal differences (tabular Q-learning), all 0 at first.
+ */
 export class QTable {
   readonly #actions: number;
   readonly #values: Float64Array;

@@ -42,7 +42,8 @@ function measureLines(
 }
 
 function chartLines(plot: ExperimentPlot, trials: readonly Trial[], terminal: Terminal): string[] {
-  const head = `   ${terminal.style.dim(plot.kind === "lines" ? `${plot.title}: ${plot.y} over ${plot.x}` : `${plot.title} (${plot.y})`)}`;
+  const title = plot.kind === "lines" ? `${plot.title}: ${plot.y} over ${plot.x}` : `${plot.title} (${plot.y})`;
+  const head = `   ${terminal.style.dim(title)}`;
   return [
     head,
     ...(plot.kind === "lines" ? curveLines(plot, trials, terminal.width) : measureLines(plot, trials, terminal)),

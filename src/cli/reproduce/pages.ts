@@ -13,13 +13,14 @@ const anchor = (id: string) => `#${id}`;
 
 const intro = `# Claims
 
-What the cards of the methods claim, tried in miniature: each line is an experiment of \`src/lab/experiments\`, run with
-\`apportion reproduce ID\`. The credit comes from the method itself, called by its name. Expected relations and their bounds
-are those of the card, fixed beforehand; a claim that does not show is reported so.
+What the cards of the methods claim, tried in miniature: each line is an experiment of
+\`src/lab/experiments\`, run with \`apportion reproduce ID\`. The credit comes from the method itself, called by its
+name. Expected relations and their bounds are those of the card, fixed beforehand; a claim that does not show is
+reported so.
 
-**shown**: every claimed relation was found; **mixed**: some; **not shown**: none. An honest limit is a relation that the card
-asks to show as well; it does not count for the verdict. Numbers are means over seeds ± half of the 95 % confidence interval.
-\`apportion reproduce --all --out docs\` makes this page; the numbers of every seed lie beside it as JSON.
+**shown**: every claimed relation was found; **mixed**: some; **not shown**: none. An honest limit is a relation that
+the card asks to show as well; it does not count for the verdict. Numbers are means over seeds ± half of the 95 %
+confidence interval. \`apportion reproduce --all --out docs\` makes this page; the numbers of every seed lie beside it as JSON.
 `;
 
 function overview(all: readonly Evidence[]): string {

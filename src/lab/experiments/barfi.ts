@@ -118,9 +118,9 @@ export const experiment: Experiment = {
     "A learned blend of the reward and a heuristic reaches the goal with a misleading heuristic, where the naive sum " +
     "fails, and keeps a good one.",
   environment:
-    "Chain of 3 states, 8 steps, reward 1 past the end. Heuristic: bad, 0.5 for going back, or good, 0.3 for going on. " +
-    "Tabular softmax, entropy weight 0.25, 200 rounds of 3 inner updates of 16 episodes and one outer update; primary " +
-    "return of 300 final episodes.",
+    "Chain of 3 states, 8 steps, reward 1 past the end. Heuristic: bad, 0.5 for going back, or good, 0.3 for going " +
+    "on. Tabular softmax, entropy weight 0.25, 200 rounds of 3 inner updates of 16 episodes and one outer update; " +
+    "primary return of 300 final episodes.",
   baseline: "the naive sum of both rewards, and the primary reward alone",
   seeds: 6,
   trial,
@@ -148,6 +148,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The inner update and the hypergradient are the method's own functions (barfiInner, barfiHypergradient); every inner " +
-    "update has fresh episodes, the hypergradient takes those of the last one and 16 fresh ones for the outer return.",
+    "The inner update and the hypergradient are the method's own functions (barfiInner, barfiHypergradient); every " +
+    "inner update has fresh episodes, the hypergradient takes those of the last one and 16 fresh ones for the outer " +
+    "return.",
 };

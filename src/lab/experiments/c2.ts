@@ -174,11 +174,11 @@ export const experiment: Experiment = {
   id: "c2",
   version: 1,
   claim:
-    "Rubrics that are always followed make a judge worse; with a critic that may fall back on the judge alone they help, and " +
-    "with a generator trained on helpful and misleading rubrics nearly all preferences come out right.",
+    "Rubrics that are always followed make a judge worse; with a critic that may fall back on the judge alone they " +
+    "help, and with a generator trained on helpful and misleading rubrics nearly all preferences come out right.",
   environment:
-    "5 topics with 8 types of rubrics that shift the judge's margin by N(0, 2²); margin without rubric N(0.8, 1.5²). 400 " +
-    "training pairs with 16 sampled rubrics each, 4000 fresh pairs.",
+    "5 topics with 8 types of rubrics that shift the judge's margin by N(0, 2²); margin without rubric N(0.8, 1.5²). " +
+    "400 training pairs with 16 sampled rubrics each, 4000 fresh pairs.",
   baseline: "the judge without rubric",
   seeds: 8,
   trial,
@@ -195,6 +195,6 @@ export const experiment: Experiment = {
   ],
   plots: [{ kind: "bars", title: "Accuracy on fresh pairs", y: "accuracy", measures: [...arms] }],
   notes:
-    "The card names no rates: 300 full-batch DPO steps of rate 50 for the generator, 60 updates of 100 rubrics with 8 " +
-    "verdicts each for the critic, rate 50 on their mean gradient.",
+    "The card names no rates: 300 full-batch DPO steps of rate 50 for the generator, 60 updates of 100 rubrics with " +
+    "8 verdicts each for the critic, rate 50 on their mean gradient.",
 };

@@ -84,11 +84,11 @@ export const experiment: Experiment = {
   id: "ca-survey",
   version: 1,
   claim:
-    "The longer the episode, the less its outcome says about a step: the correlation with the true credit falls about as " +
-    "1/√H; continuations from restored states stay at least twice as close.",
+    "The longer the episode, the less its outcome says about a step: the correlation with the true credit falls " +
+    "about as 1/√H; continuations from restored states stay at least twice as close.",
   environment:
-    "Bifurcation tasks with 8, 32 and 128 steps of 4 actions, two gates at random places (two actions right at each), 64 " +
-    "rollouts of the uniform policy; 32 continuations per state.",
+    "Bifurcation tasks with 8, 32 and 128 steps of 4 actions, two gates at random places (two actions right at " +
+    "each), 64 rollouts of the uniform policy; 32 continuations per state.",
   baseline: "vineppo (32 continuations per state) against the survey's episode-level credit",
   seeds: 5,
   trial,
@@ -136,7 +136,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Equal credits rank the earlier step first, so that the episode credit finds a deciding step only where it stands at the " +
-    "front: its top recall depends on where the gates of the five tasks lie and is 2/H (0.25 at H = 8) on average over tasks. " +
-    "The card gives no tolerance for 1/√H; its own Monte Carlo figures fall more slowly.",
+    "Equal credits rank the earlier step first, so that the episode credit finds a deciding step only where it " +
+    "stands at the front: its top recall depends on where the gates of the five tasks lie and is 2/H (0.25 at H = 8) " +
+    "on average over tasks. The card gives no tolerance for 1/√H; its own Monte Carlo figures fall more slowly.",
 };

@@ -119,11 +119,12 @@ export const experiment: Experiment = {
   id: "calm",
   version: 1,
   claim:
-    "Small rewards for judged subgoals solve a task that the sparse reward alone does not; missed subgoals hardly hurt, " +
-    "falsely reported ones do.",
+    "Small rewards for judged subgoals solve a task that the sparse reward alone does not; missed subgoals hardly " +
+    "hurt, falsely reported ones do.",
   environment:
     "Corridor of 16 cells: start in 8, key in 0, locked door at 12, goal at 15 (reward 1), 120 steps. Tabular " +
-    "Q-learning on (cell, has key, door open), rate 0.3, discount 0.99, 20 % exploration, 500 episodes; success of the last 100.",
+    "Q-learning on (cell, has key, door open), rate 0.3, discount 0.99, 20 % exploration, 500 episodes; success of " +
+    "the last 100.",
   baseline: "the sparse reward alone",
   seeds: 10,
   trial,
@@ -149,6 +150,6 @@ export const experiment: Experiment = {
   ],
   notes:
     "The judge is simulated with these error rates; subgoals are getting the key and opening the door, paid once per " +
-    "episode. The shaped reward of an episode is computed when it ends, and the Q-updates of its steps follow then, in order. " +
-    "A dropped key lies where it was dropped.",
+    "episode. The shaped reward of an episode is computed when it ends, and the Q-updates of its steps follow then, " +
+    "in order. A dropped key lies where it was dropped.",
 };

@@ -173,8 +173,9 @@ export const experiment: Experiment = {
     "A reward of progress times soft factors, with hard violations ending the episode, drives the route; a sum of " +
     "bonuses per step is collected standing still.",
   environment:
-    "Corridor of 20 cells, a light at cell 10 that is green for 3 of 6 steps, 60 steps; stop, go or fast; running red " +
-    "ends it. Table over (cell, phase), policy gradient with a tabular baseline, normalised advantages, 60,000 steps.",
+    "Corridor of 20 cells, a light at cell 10 that is green for 3 of 6 steps, 60 steps; stop, go or fast; running " +
+    "red ends it. Table over (cell, phase), policy gradient with a tabular baseline, normalised advantages, 60,000 " +
+    "steps.",
   baseline:
     "0.02 per cell + 0.05 in lane + 0.05 heading − 0.05 for fast − 1 for red, with gae; discount 0.99, λ 0.95 for both",
   seeds: 5,
@@ -196,8 +197,9 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card names no step size: 50 on the mean gradient over the batch's steps for all four arms, values moved half-way " +
-    "to the mean return of a state per update, value 0 after the last step. The result at batch 2,048 depends on it: with " +
-    "20 or less its 29 updates are too few for the additive reward to be unlearned (completion still 0.96 to 0.98); from 50 " +
-    "to 200 all relations are found. Fast counts as half-way over the speed limit's band.",
+    "The card names no step size: 50 on the mean gradient over the batch's steps for all four arms, values moved " +
+    "half-way to the mean return of a state per update, value 0 after the last step. The result at batch 2,048 " +
+    "depends on it: with 20 or less its 29 updates are too few for the additive reward to be unlearned (completion " +
+    "still 0.96 to 0.98); from 50 to 200 all relations are found. Fast counts as half-way over the speed limit's " +
+    "band.",
 };

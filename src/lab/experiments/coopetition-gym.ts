@@ -95,11 +95,11 @@ export const experiment: Experiment = {
   id: "coopetition-gym",
   version: 1,
   claim:
-    "The same payoffs, paid privately, with a share in the partner's, or together, train two agents to give more and more; " +
-    "under the integrated reward 28 of 80 audited points can be exploited.",
+    "The same payoffs, paid privately, with a share in the partner's, or together, train two agents to give more and " +
+    "more; under the integrated reward 28 of 80 audited points can be exploited.",
   environment:
-    "SLCD as a one-shot game with trust 0.65: two independent Gaussian learners from 50, 1500 updates of 16 samples. Audit: " +
-    "the 20 environments at 20, 40, 60 and 80 % joint cooperation, whole episodes, agent 0's action halved.",
+    "SLCD as a one-shot game with trust 0.65: two independent Gaussian learners from 50, 1500 updates of 16 samples. " +
+    "Audit: the 20 environments at 20, 40, 60 and 80 % joint cooperation, whole episodes, agent 0's action halved.",
   baseline: "the private payoff",
   seeds: 5,
   trial,
@@ -124,7 +124,9 @@ export const experiment: Experiment = {
     },
     {
       expected: `28 of 80 points are exploitable, none of ${safe.join(", ")}`,
-      measured: `${summary.mean("exploitable points")} of 80, ${summary.mean("exploitable points of the six")} of those six`,
+      measured: ["exploitable points", "exploitable points of the six"]
+        .map((name, k) => `${summary.mean(name)} of ${k === 0 ? "80" : "those six"}`)
+        .join(", "),
       holds: summary.mean("exploitable points") === 28 && summary.mean("exploitable points of the six") === 0,
       kind: "claim",
     },
@@ -141,6 +143,6 @@ export const experiment: Experiment = {
   ],
   notes:
     "The audit is exact and the same for every seed. The card names neither width nor rate of the learners: standard " +
-    "deviation 2, rate 0.3, mean reward as baseline; actions are means over the last 200 updates. Trust is held at 0.65 " +
-    "by setting its rates to 0.",
+    "deviation 2, rate 0.3, mean reward as baseline; actions are means over the last 200 updates. Trust is held at " +
+    "0.65 by setting its rates to 0.",
 };

@@ -124,11 +124,12 @@ export const experiment: Experiment = {
   id: "dense-rewards",
   version: 1,
   claim:
-    "Shaping by the distance in a graph of visited states finds a goal behind a U-shaped wall at once; shaping by the " +
-    "straight distance is slow, and the sparse reward finds nothing.",
+    "Shaping by the distance in a graph of visited states finds a goal behind a U-shaped wall at once; shaping by " +
+    "the straight distance is slow, and the sparse reward finds nothing.",
   environment:
     "11 × 11 cells, a U-shaped wall with the start inside and the goal just behind its bottom, 60 steps. Tabular " +
-    "Q-learning, rate 0.5, discount 0.97, 10 % exploration, 300 episodes. The graph comes from a random walk of 20,000 steps.",
+    "Q-learning, rate 0.5, discount 0.97, 10 % exploration, 300 episodes. The graph comes from a random walk of " +
+    "20,000 steps.",
   baseline: "the sparse reward; minus 0.1 times the straight distance; shaping by the straight distance",
   seeds: 8,
   trial,
@@ -151,7 +152,8 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card does not give the wall: here it is a column of 7 cells with two arms of 4, the start 3 cells and the goal 1 cell " +
-    "from the column's middle. At the end (last 50 episodes) all but the sparse reward should be at 1.0; 0.98 is asked for, " +
-    "since the policy still explores. Shaped rewards depend on a transition only, so that they are worked out once for all.",
+    "The card does not give the wall: here it is a column of 7 cells with two arms of 4, the start 3 cells and the " +
+    "goal 1 cell from the column's middle. At the end (last 50 episodes) all but the sparse reward should be at 1.0; " +
+    "0.98 is asked for, since the policy still explores. Shaped rewards depend on a transition only, so that they " +
+    "are worked out once for all.",
 };

@@ -120,16 +120,19 @@ function gap(summary: Summary, what: string): number {
 const both = (summary: Summary, what: string) =>
   `${summary.text(`masked half the time, ${what}`, 3)} against ${summary.text(`never masked, ${what}`, 3)}`;
 
-/** Leaving the thought out now and then keeps the score from leaning on it; scoring directly is less noisy than sampling. */
+/**
+ * Leaving the thought out now and then keeps the score from leaning on it; scoring directly is less noisy than
+ * sampling.
+ */
 export const experiment: Experiment = {
   id: "descore",
   version: 1,
   claim:
-    "A head that has to score without the thought half the time leans less on its verdict and withstands wrong ones better; " +
-    "its direct pair loss has a less noisy gradient than a policy gradient on sampled scores.",
+    "A head that has to score without the thought half the time leans less on its verdict and withstands wrong ones " +
+    "better; its direct pair loss has a less noisy gradient than a policy gradient on sampled scores.",
   environment:
-    "Items with quality N(0, 1), 6 noisy features and a verdict that tells the quality; linear head, Bradley-Terry on " +
-    "pairs, 1500 updates of 64, rate 0.2; tested with 60 % of the verdicts from other items.",
+    "Items with quality N(0, 1), 6 noisy features and a verdict that tells the quality; linear head, Bradley-Terry " +
+    "on pairs, 1500 updates of 64, rate 0.2; tested with 60 % of the verdicts from other items.",
   baseline: "the head that always sees the thought; group-normalised rewards of 4 sampled scores per item",
   seeds: 5,
   trial,
@@ -173,6 +176,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The noise of both gradients is measured per pair at the untrained head (all weights 0), sampled scores having unit " +
-    "noise; the reward of a sample is whether its pair of samples is in the right order.",
+    "The noise of both gradients is measured per pair at the untrained head (all weights 0), sampled scores having " +
+    "unit noise; the reward of a sample is whether its pair of samples is in the right order.",
 };

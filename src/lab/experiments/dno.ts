@@ -60,27 +60,27 @@ export const experiment: Experiment = {
   id: "dno",
   version: 1,
   claim:
-    "On cyclic preferences the average of the policies comes close to the equilibrium although the last one circles; the " +
-    "best arm by a Bradley-Terry score can be exploited.",
+    "On cyclic preferences the average of the policies comes close to the equilibrium although the last one circles; " +
+    "the best arm by a Bradley-Terry score can be exploited.",
   environment:
-    "Three responses that beat each other in a circle (0.9, 0.8, 0.8), start (0.6, 0.3, 0.1), η = 1, 200 exact steps; and " +
-    "a game of two in which one wins with 0.9.",
+    "Three responses that beat each other in a circle (0.9, 0.8, 0.8), start (0.6, 0.3, 0.1), η = 1, 200 exact " +
+    "steps; and a game of two in which one wins with 0.9.",
   baseline: "the response of the highest Bradley-Terry score",
   seeds: 3,
   trial,
   findings: (summary) => {
     const value = (name: string) => summary.mean(name);
     const finding = (name: string, sign: "at most" | "at least", bound: number, card: string) => ({
-      expected: `${name}: ${name.startsWith("s") || name.startsWith("better") ? "" : "exploitability "}${sign} ${bound}${card}`,
+      expected: `${name}: ${sign} ${bound}${card}`,
       measured: value(name).toFixed(4),
       holds: sign === "at most" ? value(name) <= bound : value(name) >= bound,
       kind: "claim" as const,
     });
     return [
-      finding("average of the policies", "at most", 0.03, " (0.019)"),
-      finding("last policy", "at least", 0.1, " (0.28)"),
+      finding("average of the policies", "at most", 0.03, " exploitable (0.019)"),
+      finding("last policy", "at least", 0.1, " exploitable (0.28)"),
       finding("smallest improvement", "at least", 0.5, ""),
-      finding("best by Bradley-Terry score", "at least", 0.25, " (0.30)"),
+      finding("best by Bradley-Terry score", "at least", 0.25, " exploitable (0.30)"),
       finding("better arm of the transitive game", "at least", 0.99, ""),
     ];
   },

@@ -34,7 +34,9 @@ interface BanditArm {
   start: number;
 }
 
-/** P(slow) over the learner's intervals: in each, what has finished by then arrives, which is mostly the fast action. */
+/**
+ * P(slow) over the learner's intervals: in each, what has finished by then arrives, which is mostly the fast action.
+ */
 function learnBandit({ baseline, weighted, start }: BanditArm, intervals: number, random: Random): number[] {
   const policy = new SoftmaxTable(1, 2, [0, Math.log(start / (1 - start))]);
   const curve = [policy.probability(0, slow)];
@@ -129,17 +131,19 @@ function trial(seed: number, scale: Scale): Trial {
   return { measures, curves };
 }
 
-/** Where slow actions arrive rarely, weighing them by their duration undoes the bias; milestones give a first foothold. */
+/**
+ * Where slow actions arrive rarely, weighing them by their duration undoes the bias; milestones give a first foothold.
+ */
 export const experiment: Experiment = {
   id: "duration-aware",
   version: 1,
   claim:
-    "Weighing actions by their duration lets a slow good action win over a fast poor one although it arrives ten times as " +
-    "rarely; milestones make a program learnable that fails at first.",
+    "Weighing actions by their duration lets a slow good action win over a fast poor one although it arrives ten " +
+    "times as rarely; milestones make a program learnable that fails at first.",
   environment:
-    "(a) Fast action (1 s, reward 0.3) or slow one (10 s, reward 1), noise 0.1; arrivals per interval Poisson(40 π/duration), " +
-    "one logit, rate 0.3, 400 intervals. (b) Programs of 5 stages with 5 options that stop at the first wrong one, score 0.9; " +
-    "8 per update, rate 0.5, 300 updates.",
+    "(a) Fast action (1 s, reward 0.3) or slow one (10 s, reward 1), noise 0.1; arrivals per interval Poisson(40 " +
+    "π/duration), one logit, rate 0.3, 400 intervals. (b) Programs of 5 stages with 5 options that stop at the first " +
+    "wrong one, score 0.9; 8 per update, rate 0.5, 300 updates.",
   baseline: "(a) the same without weights; (b) the same without milestones",
   seeds: 10,
   trial,
@@ -173,7 +177,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "Without milestones a program that fails is paid −10 wherever it stops. In (b) all programs take equally long, so the " +
-    "weights are switched off. Without milestones 2,400 programs are tried at a chance of 1 in 3,125 each: one seed of ten " +
-    "happens on enough successes to learn from (0.89), the other nine end at 0.06 or below.",
+    "Without milestones a program that fails is paid −10 wherever it stops. In (b) all programs take equally long, " +
+    "so the weights are switched off. Without milestones 2,400 programs are tried at a chance of 1 in 3,125 each: " +
+    "one seed of ten happens on enough successes to learn from (0.89), the other nine end at 0.06 or below.",
 };

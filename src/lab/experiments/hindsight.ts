@@ -109,7 +109,8 @@ export const experiment: Experiment = {
     "matter get no credit and so no variance.",
   environment:
     "Ten binary actions; the outcome is 1 or −1 and follows the first action in 90 % of the cases, the others do not " +
-    "matter. Uniform policy, everything enumerated; then training with the counted distribution, 8 rollouts per update.",
+    "matter. Uniform policy, everything enumerated; then training with the counted distribution, 8 rollouts per " +
+    "update.",
   baseline: "dr-grpo: the return minus its group's mean, at every action",
   seeds: 20,
   trial,
@@ -167,6 +168,7 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The part by enumeration is the same for every seed. The card names neither rate nor goal of the training: rate 0.5 " +
-    "on a row of two logits (1 on their difference's half), until the right first action has probability 0.9; prior 1.",
+    "The part by enumeration is the same for every seed. The card names neither rate nor goal of the training: rate " +
+    "0.5 on a row of two logits (1 on their difference's half), until the right first action has probability 0.9; " +
+    "prior 1.",
 };

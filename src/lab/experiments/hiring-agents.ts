@@ -194,18 +194,20 @@ export const experiment: Experiment = {
   id: "hiring-agents",
   version: 1,
   claim:
-    "Recommending efforts at random together is worth more than the best fixed recommendation; explore-then-commit learns " +
-    "the mechanism with a regret of about T^(2/3).",
+    "Recommending efforts at random together is worth more than the best fixed recommendation; explore-then-commit " +
+    "learns the mechanism with a regret of about T^(2/3).",
   environment:
-    "Two workers with a hidden bit whose agreement shows work (audit game); then one agent, cost 0.05, signal right with 0.8 " +
-    "when working, payments up to 5, horizons 1e3 to 1e6.",
+    "Two workers with a hidden bit whose agreement shows work (audit game); then one agent, cost 0.05, signal right " +
+    "with 0.8 when working, payments up to 5, horizons 1e3 to 1e6.",
   baseline: "the best uncorrelated mechanism; the regret per round at T = 1e3",
   seeds: 5,
   trial,
   findings: (summary) => [
     {
       expected: "audit game: correlated 0.5667 against uncorrelated 0.5, and no deviation gains",
-      measured: `${value(summary, "correlated mechanism", 4)} against ${value(summary, "uncorrelated mechanism", 4)}, gain ${summary.max("what deviating gains").toExponential(0)}`,
+      measured:
+        `${value(summary, "correlated mechanism", 4)} against ${value(summary, "uncorrelated mechanism", 4)}, ` +
+        `gain ${summary.max("what deviating gains").toExponential(0)}`,
       holds:
         Math.abs(summary.mean("correlated mechanism") - 0.566667) < 1e-4 &&
         Math.abs(summary.mean("uncorrelated mechanism") - 0.5) < 1e-4 &&
@@ -235,6 +237,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The known strict rules of the exploration pay nothing (shirk) or 1 for a match (work); counts start at 1 per cell. The " +
-    "audit game has no chance in it and is the same for every seed.",
+    "The known strict rules of the exploration pay nothing (shirk) or 1 for a match (work); counts start at 1 per " +
+    "cell. The audit game has no chance in it and is the same for every seed.",
 };

@@ -86,11 +86,11 @@ export const experiment: Experiment = {
   id: "lare",
   version: 1,
   claim:
-    "With two fitting factors per step, 60 episode returns are enough to recover the reward of every step; with the 40 " +
-    "raw features they are not.",
+    "With two fitting factors per step, 60 episode returns are enough to recover the reward of every step; with the " +
+    "40 raw features they are not.",
   environment:
-    "60 episodes of 20 steps with 40 standard normal features; the step reward 1.5 tanh(o0) − |o1| is hidden, only the " +
-    "return is seen. Linear decoder, ridge 0.001; correlation of proxy and true reward on 200 fresh episodes.",
+    "60 episodes of 20 steps with 40 standard normal features; the step reward 1.5 tanh(o0) − |o1| is hidden, only " +
+    "the return is seen. Linear decoder, ridge 0.001; correlation of proxy and true reward on 200 fresh episodes.",
   baseline: "the same fit on the raw features",
   seeds: 10,
   trial,

@@ -59,8 +59,8 @@ export const experiment: Experiment = {
   id: "ofs",
   version: 1,
   claim:
-    "Playing only thresholds that may be feasible violates parity far less than a primal-dual or an unconstrained bandit, " +
-    "and ends at the reward of the best feasible fixed threshold.",
+    "Playing only thresholds that may be feasible violates parity far less than a primal-dual or an unconstrained " +
+    "bandit, and ends at the reward of the best feasible fixed threshold.",
   environment:
     "The card's synthetic loop in which the accepted group shares drift, 17 thresholds from 0.1 to 0.9, 4000 rounds, " +
     "uniform noise of width 0.2 on what is seen, radius scale 0.05.",
@@ -104,6 +104,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The runs are the method's own closedLoopRun. The best fixed threshold is judged after 1000 rounds, when the shares " +
-    "have settled.",
+    "The runs are the method's own closedLoopRun. The best fixed threshold is judged after 1000 rounds, when the " +
+    "shares have settled.",
 };

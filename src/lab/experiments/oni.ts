@@ -154,17 +154,21 @@ function trial(seed: number, scale: Scale): Trial {
 
 const [taskOnly, counted, uncounted] = Object.keys(arms);
 
-/** Labels of captions lead to a reward that exploration alone never finds; the visit count keeps them from being farmed. */
+/**
+ * Labels of captions lead to a reward that exploration alone never finds; the visit count keeps them from being
+ * farmed.
+ */
 export const experiment: Experiment = {
   id: "oni",
   version: 1,
   claim:
-    "A handful of labelled captions, divided by their count in the episode, opens a lock that the task reward alone never " +
-    "opens; without the count a wrongly labelled caption is farmed.",
+    "A handful of labelled captions, divided by their count in the episode, opens a lock that the task reward alone " +
+    "never opens; without the count a wrongly labelled caption is farmed.",
   environment:
-    "Lock of 10 cells with 4 actions, one right, a wrong one leads back; 40 steps, reward 1 at the end. Captions name gems " +
-    "on even cells; a useless action in the start cell sounds like coins, which the labeller calls helpful. One label " +
-    "per 20 steps. Tabular softmax with values, 400 updates of 16 episodes; success of the last 200 episodes.",
+    "Lock of 10 cells with 4 actions, one right, a wrong one leads back; 40 steps, reward 1 at the end. Captions " +
+    "name gems on even cells; a useless action in the start cell sounds like coins, which the labeller calls " +
+    "helpful. One label per 20 steps. Tabular softmax with values, 400 updates of 16 episodes; success of the last " +
+    "200 episodes.",
   baseline: "the task reward alone, and the labels without counts",
   seeds: 6,
   trial,
@@ -184,6 +188,6 @@ export const experiment: Experiment = {
     { kind: "lines", title: "Success while learning", x: "update", y: "success", curves: Object.keys(arms), every: 4 },
   ],
   notes:
-    "The card names no rates: 0.5 for the policy (sum over steps, mean over episodes), 0.1 for the values. A gem lies in " +
-    "every even cell but the start.",
+    "The card names no rates: 0.5 for the policy (sum over steps, mean over episodes), 0.1 for the values. A gem " +
+    "lies in every even cell but the start.",
 };

@@ -80,8 +80,8 @@ export const experiment: Experiment = {
   id: "page-llm",
   version: 1,
   claim:
-    "Item rewards alone repeat the best item, a page reward alone does not care for order; both together make nearly the " +
-    "best page.",
+    "Item rewards alone repeat the best item, a page reward alone does not care for order; both together make nearly " +
+    "the best page.",
   environment:
     "5 slots, 8 items with relevance 3, 3, 2, 2, 1, 0, 0, 0, a softmax per slot. Item reward (2^rel − 1)/7 with the " +
     "slot's discount; page reward, weight 2: share of distinct items. Batches of 32, 400 updates. Discounted gain, a " +

@@ -130,8 +130,8 @@ export const experiment: Experiment = {
     "A linear return decomposition, fitted to rollouts with nothing but their return, puts most of the credit's " +
     "variance on the few steps that decide.",
   environment:
-    "20 steps with 3 uniform random actions; the reward at the end is the number of right actions at 3 hidden steps plus " +
-    "standard normal noise. Features: one per (step, action); ridge 10.",
+    "20 steps with 3 uniform random actions; the reward at the end is the number of right actions at 3 hidden steps " +
+    "plus standard normal noise. Features: one per (step, action); ridge 10.",
   baseline: "the undecomposed return, centred (dr-grpo)",
   seeds: 10,
   trial,
@@ -166,8 +166,9 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The share is that of the step rewards of the linear form itself (correction none); with the error of the prediction " +
-    "shared out over the steps it is a little smaller, see the measures. All shares are above those that the card gives " +
-    "(0.72 with 256 rollouts, 0.94 with 1024, 0.29 with 64); it does not say how its features were centred. The card names neither rate nor goal of the " +
-    "training: rate 0.5, right actions at 0.8 on average, decomposition fitted to the last 256 rollouts at every update.",
+    "The share is that of the step rewards of the linear form itself (correction none); with the error of the " +
+    "prediction shared out over the steps it is a little smaller, see the measures. All shares are above those that " +
+    "the card gives (0.72 with 256 rollouts, 0.94 with 1024, 0.29 with 64); it does not say how its features were " +
+    "centred. The card names neither rate nor goal of the training: rate 0.5, right actions at 0.8 on average, " +
+    "decomposition fitted to the last 256 rollouts at every update.",
 };

@@ -3,13 +3,15 @@ import { sigmoid } from "../../operators/scalars.ts";
 import { gaussian } from "../gaussian.ts";
 import { Random } from "../random.ts";
 import { atLeast } from "./bounds.ts";
-import type { Experiment, Scale, Trial } from "./experiment.ts";
+import type { Experiment, Scale, Summary, Trial } from "./experiment.ts";
 
 const width = 20;
 const strength = 1.5;
 const noise = 0.9;
 const entropyWeight = 0.1;
 const rate = 0.5;
+
+const range = (summary: Summary, name: string) => `${summary.min(name).toFixed(3)} to ${summary.max(name).toFixed(3)}`;
 
 const normal = (random: Random) => Float64Array.from({ length: width }, () => gaussian(random));
 
@@ -99,30 +101,35 @@ function trial(seed: number, scale: Scale): Trial {
   };
 }
 
-/** Making two internal models agree, with no label at all, makes both better; where they agree from the start, trust them. */
+/**
+ * Making two internal models agree, with no label at all, makes both better; where they agree from the start, trust
+ * them.
+ */
 export const experiment: Experiment = {
   id: "scir",
   version: 1,
   claim:
-    "Trained on nothing but their inconsistency, two noisy models of one truth come to agree and become more accurate; " +
-    "what they agree on beforehand is more often right than either.",
+    "Trained on nothing but their inconsistency, two noisy models of one truth come to agree and become more " +
+    "accurate; what they agree on beforehand is more often right than either.",
   environment:
-    "Truth: a direction in 20 dimensions; two logistic models with 1.5 times that direction plus noise of their own. 2000 " +
-    "unlabelled pairs, penalty with entropy weight 0.1, rate 0.5, 300 full-batch steps; 4000 fresh pairs.",
+    "Truth: a direction in 20 dimensions; two logistic models with 1.5 times that direction plus noise of their own. " +
+    "2000 unlabelled pairs, penalty with entropy weight 0.1, rate 0.5, 300 full-batch steps; 4000 fresh pairs.",
   baseline: "the models before training",
   seeds: 6,
   trial,
   findings: (summary) => [
     {
       expected: "agreement before training between 0.65 and 0.81",
-      measured: `${summary.text("agreement before", 3)}, ${summary.min("agreement before").toFixed(3)} to ${summary.max("agreement before").toFixed(3)}`,
+      measured: `${summary.text("agreement before", 3)}, ${range(summary, "agreement before")}`,
       holds: summary.min("agreement before") >= 0.65 && summary.max("agreement before") <= 0.81,
       kind: "limit",
     },
     atLeast(summary, "agreement after", 0.98),
     {
       expected: "mean accuracy of the two models rises in every seed (from 0.76–0.82 to 0.81–0.87)",
-      measured: `${summary.text("accuracy before", 3)} to ${summary.text("accuracy after", 3)}, smallest gain ${summary.min("gain of accuracy").toFixed(3)}`,
+      measured:
+        `${summary.text("accuracy before", 3)} to ${summary.text("accuracy after", 3)}, ` +
+        `gains ${range(summary, "gain of accuracy")}`,
       holds: summary.min("gain of accuracy") > 0,
       kind: "claim",
     },
@@ -145,6 +152,6 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The gradient and the agreed label are the method's own (the pieces behind scirPenalty and scirSelect). The agreement " +
-    "at the start is that of the draw of the models, which the card gives for its own seeds.",
+    "The gradient and the agreed label are the method's own (the pieces behind scirPenalty and scirSelect). The " +
+    "agreement at the start is that of the draw of the models, which the card gives for its own seeds.",
 };

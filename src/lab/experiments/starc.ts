@@ -84,11 +84,11 @@ export const experiment: Experiment = {
   id: "starc",
   version: 1,
   claim:
-    "The distance of rewards after value-adjusted levelling follows the regret of swapping them; EPIC and DARD lose track " +
-    "of it when rewards differ by noise over next states.",
+    "The distance of rewards after value-adjusted levelling follows the regret of swapping them; EPIC and DARD lose " +
+    "track of it when rewards differ by noise over next states.",
   environment:
-    "12 random sparse processes (16 states, 4 actions, discount 0.95), 4 pairs of rewards, 8 steps from one to the other, " +
-    "each disguised by shaping, a scale, and noise over next states that is 0 on average.",
+    "12 random sparse processes (16 states, 4 actions, discount 0.95), 4 pairs of rewards, 8 steps from one to the " +
+    "other, each disguised by shaping, a scale, and noise over next states that is 0 on average.",
   baseline: "EPIC, DARD and no canonical form",
   seeds: 5,
   trial,
@@ -123,8 +123,8 @@ export const experiment: Experiment = {
     },
   ],
   notes:
-    "The card does not size the disguises. Potential and noise have ten times the standard deviation of the rewards, since " +
-    "without canonical form the distance then correlates with regret as in the card (0.44); with smaller ones EPIC and DARD " +
-    "suffer less (0.81 at equal size), VAL is the same at every size. The scale is uniform from 0.1 to 10, all start states " +
-    "are alike.",
+    "The card does not size the disguises. Potential and noise have ten times the standard deviation of the rewards, " +
+    "since without canonical form the distance then correlates with regret as in the card (0.44); with smaller ones " +
+    "EPIC and DARD suffer less (0.81 at equal size), VAL is the same at every size. The scale is uniform from 0.1 to " +
+    "10, all start states are alike.",
 };

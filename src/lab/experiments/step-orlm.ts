@@ -91,11 +91,12 @@ export const experiment: Experiment = {
   id: "step-orlm",
   version: 1,
   claim:
-    "Preference pairs weighted by the judge's step scores make sound trajectories win; pairs by the solver's outcome alone " +
-    "raise the lucky ones, which have flawed steps and a right result.",
+    "Preference pairs weighted by the judge's step scores make sound trajectories win; pairs by the solver's outcome " +
+    "alone raise the lucky ones, which have flawed steps and a right result.",
   environment:
-    "60 problems, three kinds of trajectories: sound (0.2), lucky (0.4, the solver accepts them), wrong (0.4). The judge " +
-    "accepts each of 6 steps with 0.9, 0.5 and 0.3. 3 rounds, 4 samples per problem, β 0.5, 150 full-batch steps, rate 60.",
+    "60 problems, three kinds of trajectories: sound (0.2), lucky (0.4, the solver accepts them), wrong (0.4). The " +
+    "judge accepts each of 6 steps with 0.9, 0.5 and 0.3. 3 rounds, 4 samples per problem, β 0.5, 150 full-batch " +
+    "steps, rate 60.",
   baseline: "the same without step scores (use_process false)",
   seeds: 5,
   trial,

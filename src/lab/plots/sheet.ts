@@ -34,9 +34,11 @@ export const dashOf = (series: number) => dashes[series % dashes.length];
 const variables = (scheme: "light" | "dark", rest: string) =>
   `${rest};${inks[scheme].map((ink, k) => `--ink-${k}:${ink}`).join(";")}`;
 
+const light = "--paper:#fff;--text:#1b1f26;--faint:#5c6370;--grid:#e4e7ec";
+const dark = "--paper:#14171c;--text:#e8ebf0;--faint:#a0a7b3;--grid:#2d333d";
 const styles = [
-  `.apportion-plot{${variables("light", "--paper:#fff;--text:#1b1f26;--faint:#5c6370;--grid:#e4e7ec")}}`,
-  `@media (prefers-color-scheme:dark){.apportion-plot{${variables("dark", "--paper:#14171c;--text:#e8ebf0;--faint:#a0a7b3;--grid:#2d333d")}}}`,
+  `.apportion-plot{${variables("light", light)}}`,
+  `@media (prefers-color-scheme:dark){.apportion-plot{${variables("dark", dark)}}}`,
   ".apportion-plot{max-width:100%;height:auto;font-family:system-ui,sans-serif;font-variant-numeric:tabular-nums}",
 ].join("");
 
@@ -113,12 +115,14 @@ export function sheet(document: PlotDocument, head: Sheet, alternative: string, 
     head.note === undefined
       ? ""
       : `<text x="16" y="44" font-size="12" fill="var(--faint)">${xmlText(fitted(head.note, plotWidth - 32))}</text>`;
+  const size = `width="${plotWidth}" height="${top + height}" viewBox="0 0 ${plotWidth} ${top + height}"`;
+  const title = xmlText(fitted(head.title, plotWidth - 32, headSize));
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" class="apportion-plot" role="img" width="${plotWidth}" height="${top + height}" viewBox="0 0 ${plotWidth} ${top + height}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" class="apportion-plot" role="img" ${size}>`,
     `<title>${xmlText(head.title)}</title><desc>${xmlText(head.description ?? alternative)}</desc>`,
     `<style>${styles}</style>`,
     `<rect width="100%" height="100%" rx="6" fill="var(--paper)"/>`,
-    `<text x="16" y="25" font-size="${headSize}" font-weight="600" fill="var(--text)">${xmlText(fitted(head.title, plotWidth - 32, headSize))}</text>`,
+    `<text x="16" y="25" font-size="${headSize}" font-weight="600" fill="var(--text)">${title}</text>`,
     note,
     `<g transform="translate(0,${top})" fill="var(--text)" font-size="12" text-anchor="middle">${inner}</g>`,
     "</svg>\n",
