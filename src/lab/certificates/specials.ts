@@ -30,6 +30,9 @@ export const specials: Readonly<Record<string, Special>> = {
   "co-reward": {
     none: "its reward is agreement with rephrased prompts: no outcome is read, and no task here has pairs",
   },
+  counterfactual: {
+    bias: "it is made for siblings sampled on purpose; of rollouts that happen to meet, few turns have any",
+  },
   "ctrl-u": { channels: ["rewards.primary", "rewards.auxiliary"] },
   decs: { params: { max_len: 16 } },
   dno: { none: pairs },

@@ -229,12 +229,12 @@ function judge(cases: readonly GradientCase[]): Judged {
     const [worst] = wrong.filter((one) => one.cases === least).sort((a, b) => b.residual - a.residual);
     const binary = cases.filter(({ task }) => task.rewards.id === "binary");
     const notes = binary.length > 0 && !binary.some(isWrong) ? ["right in direction where outcomes are 0 or 1"] : [];
-    const forms = [...new Set(cases.map(({ form }) => formName(form)))];
-    const off = forms.map((name) => {
-      const most = Math.max(...cases.filter(({ form }) => formName(form) === name).map(({ residual }) => residual));
+    const alike = cases.filter(({ task }) => task.shape === worst.task.shape);
+    const off = [...new Set(alike.map(({ form }) => formName(form)))].map((name) => {
+      const most = Math.max(...alike.filter(({ form }) => formName(form) === name).map(({ residual }) => residual));
       return `${Math.round(100 * most)} % (${name})`;
     });
-    notes.push(`off by up to ${off.join(", ")} of the gradient's length`);
+    notes.push(`off by up to ${off.join(", ")} of the gradient's length (${worst.task.shape.title})`);
     const zero = Math.abs(worst.multiple) <= constants && worst.residual <= constants;
     const what = zero ? "the expected gradient is zero" : "the expected gradient points elsewhere";
     return { verdict: "no", largest, notes, worst, what };
