@@ -90,6 +90,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   "turn-ppo": () => import("./turn-ppo.ts"),
   "two-stage": () => import("./two-stage.ts"),
   verpo: () => import("./verpo.ts"),
+  vgpo: () => import("./vgpo.ts"),
   vineppo: () => import("./vineppo.ts"),
   vpr: () => import("./vpr.ts"),
 };

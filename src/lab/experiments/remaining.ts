@@ -6,5 +6,4 @@ export const remaining: Readonly<Record<string, string>> = {
   marble: "needs a flow model: follows later",
   "regret-preference": "needs a reward model to be trained: follows later",
   "soar-diffusion": "needs a flow model: follows later",
-  vgpo: "needs a flow model: follows later",
 };
