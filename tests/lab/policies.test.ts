@@ -150,6 +150,21 @@ describe.each(Object.entries(makers))("%s policy", (_, make) => {
     expect(run(3)).toEqual(run(0));
   });
 
+  test("traces of another policy are refused", () => {
+    const policy = make(5);
+    const [trace] = episodes(policy, 3, 1).slice(2);
+    const wrong = [
+      { ...trace, tokens: trace.tokens.map(() => 4) },
+      { ...trace, tokens: trace.tokens.map(() => -1) },
+      { ...trace, mask: trace.mask.map(() => 0) },
+      { ...trace, mask: trace.mask.slice(1) },
+      { ...trace, views: [] },
+      { ...trace, allowed: [] },
+      { ...trace, prompt: Int32Array.of(0) },
+    ];
+    for (const one of wrong) expect(() => policy.evaluate([trace, one])).toThrow(/trace 1 was not made/);
+  });
+
   test("copies and loaded parameters are the same policy, and apart from the first", () => {
     const policy = make(5);
     const traces = episodes(policy, 6, 1);

@@ -38,6 +38,28 @@ export function countTokens(traces: readonly Recorded[]): number {
   return traces.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
+/**
+ * @param choices ids below this can be chosen.
+ * @param readable ids below this can be read; left out for policies whose traces hold choices alone.
+ * @throws InputError when a trace has fields of different lengths, or ids that the policy does not have.
+ */
+export function requireTraces(traces: readonly Recorded[], choices: number, readable = 0): void {
+  const refuse = (column: string, expected: string, got: number, trace: number) => {
+    throw new InputError(`trace ${trace} was not made by such a policy`, { column, expected, got: `${got}` });
+  };
+  traces.forEach(({ prompt, tokens, mask, views, allowed }, i) => {
+    const { length } = tokens;
+    if (mask.length !== length) refuse("mask", `${length} rows`, mask.length, i);
+    if (allowed.length !== length) refuse("allowed", `${length} rows`, allowed.length, i);
+    if (readable === 0 && views.length !== length) refuse("views", `${length} rows`, views.length, i);
+    for (const id of prompt) if (!(id >= 0 && id < readable)) refuse("prompt", `ids below ${readable}`, id, i);
+    for (let k = 0; k < length; k++) {
+      const bound = mask[k] === 1 ? choices : readable;
+      if (!(tokens[k] >= 0 && tokens[k] < bound)) refuse("tokens", `ids below ${bound}`, tokens[k], i);
+    }
+  });
+}
+
 /** @throws InputError when the coefficients do not have one number per token, or ask for a value that is not there. */
 export function requireCoefficients(coefficients: Coefficients, tokens: number, hasValue: boolean): void {
   for (const name of ["logprob", "entropy", "value"] as const) {

@@ -2,7 +2,15 @@ import { numpy as np } from "@jax-js/jax";
 import { InputError } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { ActionList } from "./action-list.ts";
-import { copied, countTokens, emptyEvaluation, requireCoefficients, requireSameShape, zerosLike } from "./arrays.ts";
+import {
+  copied,
+  countTokens,
+  emptyEvaluation,
+  requireCoefficients,
+  requireSameShape,
+  requireTraces,
+  zerosLike,
+} from "./arrays.ts";
 import { bucket } from "./buckets.ts";
 import { ChoiceSession, type Outlook } from "./choice-session.ts";
 import {
@@ -171,6 +179,7 @@ export class MlpPolicy implements Policy {
   }
 
   evaluate(traces: readonly Recorded[], { hidden = false }: { hidden?: boolean } = {}): Evaluation {
+    requireTraces(traces, this.actions.size);
     const rows = rowsOf(traces);
     const made = emptyEvaluation(rows.length, this.hasValue, hidden ? this.width : 0);
     this.#inChunks(rows, (decisions, from, count) => {
@@ -181,6 +190,7 @@ export class MlpPolicy implements Policy {
 
   gradient(traces: readonly Recorded[], coefficients: Coefficients): Gradient {
     requireCoefficients(coefficients, countTokens(traces), this.hasValue);
+    requireTraces(traces, this.actions.size);
     const rows = rowsOf(traces);
     const evaluation = emptyEvaluation(rows.length, this.hasValue, 0);
     const gradient = zerosLike(this.#parameters);

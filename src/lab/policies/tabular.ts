@@ -1,6 +1,6 @@
 import { InputError } from "../../rollouts/index.ts";
 import { ActionList } from "./action-list.ts";
-import { countTokens, emptyEvaluation, requireCoefficients, requireSameShape } from "./arrays.ts";
+import { countTokens, emptyEvaluation, requireCoefficients, requireSameShape, requireTraces } from "./arrays.ts";
 import { ChoiceSession, type Outlook } from "./choice-session.ts";
 import { Distribution } from "./distribution.ts";
 import { readList, requireSameFacts } from "./facts.ts";
@@ -128,6 +128,7 @@ export class TabularPolicy implements Policy {
   }
 
   evaluate(traces: readonly Recorded[]): Evaluation {
+    requireTraces(traces, this.actions.size);
     const made = emptyEvaluation(countTokens(traces), this.hasValue, 0);
     let t = 0;
     for (const trace of traces) {

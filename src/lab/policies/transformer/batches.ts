@@ -1,3 +1,4 @@
+import { InputError } from "../../../rollouts/index.ts";
 import { bucket, lengthBucket } from "../buckets.ts";
 import { type Block, blockedLogit, type Decisions, type Outcomes } from "../compiled.ts";
 import type { Evaluation, Recorded } from "../policy.ts";
@@ -57,7 +58,9 @@ function sharedPrefix(sequences: readonly Sequence[]): number {
 
 /**
  * Recorded episodes in batches of equal length: sorted by length, so that little is padding, in groups of at most 64 and 4096
- * tokens. A beginning that all share is put aside as their prefix. The masks of illegal tokens are made only where a policy has them.
+ * tokens. A beginning that all share is put aside as their prefix. Masks of illegal tokens are made only where a policy has
+ * them.
+ * @throws InputError when an episode is longer than the context.
  */
 export function* padded(
   traces: readonly Recorded[],
@@ -66,6 +69,11 @@ export function* padded(
   isConstrained: boolean,
 ): Generator<PaddedBatch> {
   const sequences = sequencesOf(traces).sort((a, b) => b.length - a.length || a.at - b.at);
+  const longest = sequences[0]?.length ?? 0;
+  if (longest > shape.context) {
+    const place = { column: "context", expected: `at most ${shape.context} tokens`, got: `${longest}` };
+    throw new InputError("a trace is longer than the context of the policy", place);
+  }
   const prefix = sharedPrefix(sequences);
   for (let from = 0; from < sequences.length; ) {
     const length = Math.min(shape.context - prefix, lengthBucket(sequences[from].length - prefix));

@@ -1,8 +1,16 @@
-import { copied, countTokens, emptyEvaluation, requireCoefficients, requireSameShape, zerosLike } from "../arrays.ts";
+import {
+  copied,
+  countTokens,
+  emptyEvaluation,
+  requireCoefficients,
+  requireSameShape,
+  requireTraces,
+  zerosLike,
+} from "../arrays.ts";
 import { type Block, type CompiledNetwork, compiledNetwork } from "../compiled.ts";
 import { requireSameFacts } from "../facts.ts";
 import type { Coefficients, Evaluation, Gradient, Parameters, Policy, Recorded, Sampling, Session } from "../policy.ts";
-import { gather, padded, scatter } from "./batches.ts";
+import { gather, type PaddedBatch, padded, scatter } from "./batches.ts";
 import { Decoder } from "./decoder.ts";
 import { network } from "./network.ts";
 import { TransformerSession } from "./session.ts";
@@ -95,7 +103,7 @@ export class TransformerPolicy implements Policy {
 
   evaluate(traces: readonly Recorded[], { hidden = false }: { hidden?: boolean } = {}): Evaluation {
     const made = emptyEvaluation(countTokens(traces), this.hasValue, hidden ? this.width : 0);
-    for (const batch of padded(traces, this.shape, this.words.start, this.spellings !== null)) {
+    for (const batch of this.#batches(traces)) {
       gather(this.#network.forward(this.#blocks(), batch.decisions, hidden), batch, made, this.width);
     }
     return made;
@@ -106,7 +114,7 @@ export class TransformerPolicy implements Policy {
     requireCoefficients(coefficients, tokens, this.hasValue);
     const evaluation = emptyEvaluation(tokens, this.hasValue, 0);
     const gradient = zerosLike(this.#parameters);
-    for (const batch of padded(traces, this.shape, this.words.start, this.spellings !== null)) {
+    for (const batch of this.#batches(traces)) {
       const made = this.#network.gradient(this.#blocks(), batch.decisions, {
         logprob: scatter(coefficients.logprob, batch),
         entropy: scatter(coefficients.entropy, batch),
@@ -125,6 +133,11 @@ export class TransformerPolicy implements Policy {
     const made = new TransformerPolicy(this.#options);
     made.load(copied(this.#parameters));
     return made;
+  }
+
+  #batches(traces: readonly Recorded[]): Iterable<PaddedBatch> {
+    requireTraces(traces, this.words.choices, this.words.size);
+    return padded(traces, this.shape, this.words.start, this.spellings !== null);
   }
 
   #blocks(): Record<string, Block> {
