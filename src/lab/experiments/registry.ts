@@ -15,6 +15,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   cooper: () => import("./cooper.ts"),
   "coopetition-gym": () => import("./coopetition-gym.ts"),
   counterfactual: () => import("./counterfactual.ts"),
+  "ctrl-u": () => import("./ctrl-u.ts"),
   dapo: () => import("./dapo.ts"),
   decs: () => import("./decs.ts"),
   "dense-rewards": () => import("./dense-rewards.ts"),

@@ -1,6 +1,5 @@
 /** Cards whose claim has no experiment yet, each with the reason. Every card is either here or in the registry. */
 export const remaining: Readonly<Record<string, string>> = {
-  "ctrl-u": "needs a flow model: follows later",
   euphonium: "needs a flow model: follows later",
   "fl-gfn": "needs a flow model: follows later",
   marble: "needs a flow model: follows later",
