@@ -39,7 +39,10 @@ const cutTo = (traces, length) =>
     allowed: trace.allowed.slice(0, length),
   }));
 
-/** Seconds for `length` tokens each of some episodes: with the cache, and reading all that came before again for every token. */
+/**
+ * Seconds for `length` tokens each of some episodes: with the cache, and reading all that came before again for every
+ * token.
+ */
 function sampling(count, length) {
   const policy = transformer();
   const cached = measure(() => sampleAll(policy, count, length), { repeat: 5 }).median;

@@ -22,9 +22,9 @@ export interface AdamWOptions {
 }
 
 /**
- * AdamW (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2): with gradient g after clipping,
- * m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − rate · (m̂ / (√v̂ + eps) + decay · θ), where m̂ and v̂ are divided by
- * 1 − βᵗ. The moments are kept in double precision whatever that of the parameters.
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2): with gradient g after clipping, m ← β₁ m + (1 − β₁) g,
+ * v ← β₂ v + (1 − β₂) g², θ ← θ − rate · (m̂ / (√v̂ + eps) + decay · θ), where m̂ and v̂ are divided by 1 − βᵗ. The
+ * moments are kept in double precision whatever that of the parameters.
  */
 export class AdamW implements Optimiser {
   readonly #options: Required<AdamWOptions>;

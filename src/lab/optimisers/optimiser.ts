@@ -16,8 +16,8 @@ export interface Update {
 /** Turns gradients of a loss into updates of parameters. */
 export interface Optimiser {
   /**
-   * Changes the parameters in place, downhill along the gradient. Call `policy.changed()` after it. Arrays that have grown
-   * since the last update keep their state; the new entries start afresh.
+   * Changes the parameters in place, downhill along the gradient. Call `policy.changed()` after it. Arrays that have
+   * grown since the last update keep their state; the new entries start afresh.
    * @throws InputError when a gradient is missing, unknown, of the wrong length or not finite: nothing is changed then.
    */
   update(parameters: Parameters, gradient: Parameters): Update;

@@ -10,7 +10,10 @@ export interface ScheduleOptions {
   rate: number;
   /** Updates over which the rate rises in a straight line: rate · (step + 1) / warmup. Default 0. */
   warmup?: number;
-  /** Updates in all; needed unless constant. Update `total − 1` is the last with a rate above the end, later ones stay there. */
+  /**
+   * Updates in all; needed unless constant. Update `total − 1` is the last with a rate above the end, later ones stay
+   * there.
+   */
   total?: number;
   /** Share of the rate that is left at the end. Default 0. */
   end?: number;

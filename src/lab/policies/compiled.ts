@@ -79,8 +79,8 @@ function outcomes({ logprob, entropy, hidden, value }: Scores, withHidden: boole
 }
 
 /**
- * A network with a choice at every row, compiled for the WebAssembly backend once per shape of its inputs. Numbers go in
- * and out as plain arrays; nothing stays on the device between calls.
+ * A network with a choice at every row, compiled for the WebAssembly backend once per shape of its inputs. Numbers go
+ * in and out as plain arrays; nothing stays on the device between calls.
  */
 export class CompiledNetwork {
   readonly #forward: (parameters: Arrays, call: Call) => Scores;
@@ -133,7 +133,10 @@ function putCall({ inputs, taken, blocked }: Decisions): Call {
 
 const networks = new Map<string, CompiledNetwork>();
 
-/** The network of this name, made once: policies of equal shape, a reference and its student for one, share what was compiled. */
+/**
+ * The network of this name, made once: policies of equal shape, a reference and its student for one, share what was
+ * compiled.
+ */
 export function compiledNetwork(name: string, make: () => Network): CompiledNetwork {
   let made = networks.get(name);
   if (made === undefined) {

@@ -59,8 +59,8 @@ export class Distribution {
   }
 
   /**
-   * Draws an entry of the row given to `of`, at a temperature and among the likeliest ones. Afterwards `probabilities` are
-   * those that were drawn from.
+   * Draws an entry of the row given to `of`, at a temperature and among the likeliest ones. Afterwards `probabilities`
+   * are those that were drawn from.
    */
   draw(random: Random, { temperature = 1, topP = 1 }: Sampling): number {
     if (temperature !== 1) this.#temper(temperature);

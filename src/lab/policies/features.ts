@@ -16,8 +16,9 @@ function hash(text: string): number {
 }
 
 /**
- * Words of a view and pairs of neighbouring words, hashed: each adds 1 or −1 to one of `size` places (Weinberger and others,
- * arXiv 0902.2206), and the row is scaled to length 1. The last place is 1 for every view. What was worked out is kept.
+ * Words of a view and pairs of neighbouring words, hashed: each adds 1 or −1 to one of `size` places (Weinberger and
+ * others, arXiv 0902.2206), and the row is scaled to length 1. The last place is 1 for every view. What was worked out
+ * is kept.
  */
 export function wordFeatures(size = 64): Features {
   const known = new Map<string, Float32Array>();

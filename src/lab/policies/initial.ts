@@ -1,8 +1,8 @@
 import type { Random } from "../random.ts";
 
 /**
- * Numbers drawn evenly from [−bound, bound]: no function whose last bit differs between machines takes part, so equal seeds
- * give equal bits everywhere.
+ * Numbers drawn evenly from [−bound, bound]: no function whose last bit differs between machines takes part, so equal
+ * seeds give equal bits everywhere.
  */
 export function uniformWithin(bound: number, length: number, random: Random): Float32Array {
   return Float32Array.from({ length }, () => (2 * random.uniform() - 1) * bound);

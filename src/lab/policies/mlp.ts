@@ -92,9 +92,9 @@ function affine(x: ArrayLike<number>, weight: ArrayLike<number>, bias: ArrayLike
 }
 
 /**
- * A policy that maps numbers of a view to logits over a fixed list of actions: tanh layers, softmax over the legal actions,
- * and a value head if asked for. It starts almost uniform. Parameters `layerN.weight` [in, out], `layerN.bias`,
- * `logits.weight`, `logits.bias`, `value.weight`, `value.bias`, in single precision.
+ * A policy that maps numbers of a view to logits over a fixed list of actions: tanh layers, softmax over the legal
+ * actions, and a value head if asked for. It starts almost uniform. Parameters `layerN.weight` [in, out],
+ * `layerN.bias`, `logits.weight`, `logits.bias`, `value.weight`, `value.bias`, in single precision.
  */
 export class MlpPolicy implements Policy {
   readonly kind = "mlp";

@@ -9,9 +9,15 @@ export type Parameters = Record<string, Floats>;
 export interface Sampling {
   /** Logits are divided by it; 0 takes the likeliest. Default 1. */
   temperature?: number;
-  /** Only the likeliest tokens that together reach this probability (after the temperature) are drawn from. Default 1: all. */
+  /**
+   * Only the likeliest tokens that together reach this probability (after the temperature) are drawn from. Default 1:
+   * all.
+   */
   topP?: number;
-  /** Most tokens of one action; one that is not ended by then is cut off. Default 32. Policies with one token per action need one. */
+  /**
+   * Most tokens of one action; one that is not ended by then is cut off. Default 32. Policies with one token per action
+   * need one.
+   */
   maxTokens?: number;
   /** Whether the hidden state under each sampled token is kept in the trace. Default false. */
   hidden?: boolean;
@@ -43,9 +49,9 @@ export interface Choice {
 }
 
 /**
- * What a policy read and did in one episode, in the layout of a rollout: one row per token of the response. Policies that
- * choose among whole actions have one token per action (its number in the action list) and none of the environment.
- * This is all that working out log-probabilities anew needs.
+ * What a policy read and did in one episode, in the layout of a rollout: one row per token of the response. Policies
+ * that choose among whole actions have one token per action (its number in the action list) and none of the
+ * environment. This is all that working out log-probabilities anew needs.
  */
 export interface Recorded {
   /** Token ids before the response; empty for policies that choose among whole actions. */
@@ -62,7 +68,10 @@ export interface Recorded {
 
 /** An episode with what was known of each token when it was drawn. */
 export interface Trace extends Recorded {
-  /** log π of each token when it was drawn, among the allowed ones, at temperature 1 and without top-p; 0 where mask is 0. */
+  /**
+   * log π of each token when it was drawn, among the allowed ones, at temperature 1 and without top-p; 0 where mask is
+   * 0.
+   */
   readonly logprob: Float64Array;
   /** Log-probability under the distribution it was drawn from (temperature and top-p applied); 0 where mask is 0. */
   readonly samplingLogprob: Float64Array;
@@ -70,7 +79,10 @@ export interface Trace extends Recorded {
   readonly entropy: Float64Array;
   /** Value before each token; null without a value head. At masked-out tokens 0. */
   readonly value: Float64Array | null;
-  /** Hidden state from which each chosen token was drawn, `policy.width` numbers per row (0 where mask is 0); null unless asked for. */
+  /**
+   * Hidden state from which each chosen token was drawn, `policy.width` numbers per row (0 where mask is 0); null
+   * unless asked for.
+   */
   readonly hidden: Float32Array | null;
 }
 
@@ -85,7 +97,9 @@ export interface Session {
   choose(requests: readonly Request[]): Choice[];
   /** Appends what the environment answered: token policies read it (mask 0), others ignore it. */
   observe(slot: number, text: string): void;
-  /** log π(action | this moment) at temperature 1: how likely a given action is here, as a whole. Nothing is appended. */
+  /**
+   * log π(action | this moment) at temperature 1: how likely a given action is here, as a whole. Nothing is appended.
+   */
   score(moment: Moment, action: string): number;
   /** Tokens of the response so far. After `observe`, this is the `end` of the turn. */
   length(slot: number): number;
@@ -110,8 +124,8 @@ export interface Evaluation {
 }
 
 /**
- * Derivatives of a loss by what `evaluate` gives, one number per token of all traces. The loss itself (ratio, clipping, KL,
- * aggregation) is the trainer's: it says dL/dlogprob, and the policy carries that back to its parameters.
+ * Derivatives of a loss by what `evaluate` gives, one number per token of all traces. The loss itself (ratio, clipping,
+ * KL, aggregation) is the trainer's: it says dL/dlogprob, and the policy carries that back to its parameters.
  */
 export interface Coefficients {
   logprob: ArrayLike<number>;
@@ -121,7 +135,10 @@ export interface Coefficients {
 }
 
 export interface Gradient {
-  /** dL/dparameters = Σ_t logprob_t · ∂log π_t + entropy_t · ∂entropy_t + value_t · ∂value_t, under the names of `parameters()`. */
+  /**
+   * dL/dparameters = Σ_t logprob_t · ∂log π_t + entropy_t · ∂entropy_t + value_t · ∂value_t, under the names of
+   * `parameters()`.
+   */
   gradient: Parameters;
   /** What `evaluate` gives for the same traces: it falls out of the same pass. */
   evaluation: Evaluation;
@@ -139,8 +156,9 @@ export interface Policy {
   /** Text of a token id. */
   text(id: number): string;
   /**
-   * The parameters themselves, not copies, in a fixed order. An optimiser writes to them in place and then calls `changed()`.
-   * A tabular policy that learns of its states as it meets them puts longer arrays here: take them anew for every update.
+   * The parameters themselves, not copies, in a fixed order. An optimiser writes to them in place and then calls
+   * `changed()`. A tabular policy that learns of its states as it meets them puts longer arrays here: take them anew
+   * for every update.
    */
   parameters(): Parameters;
   /** Shapes of the parameters, row-major: what `safetensors` writes beside them. */
@@ -152,7 +170,9 @@ export interface Policy {
    * @throws InputError on missing or unknown names, wrong lengths, and facts that are not those of this policy.
    */
   load(parameters: Parameters, facts?: Readonly<Record<string, string>>): void;
-  /** Texts to keep beside the parameters (`metadata` of safetensors), and to give to `load`: shape, vocabulary, states. */
+  /**
+   * Texts to keep beside the parameters (`metadata` of safetensors), and to give to `load`: shape, vocabulary, states.
+   */
   facts(): Record<string, string>;
   /** Episodes sampled with the parameters as they are; a session ends when they change. */
   session(sampling?: Sampling): Session;

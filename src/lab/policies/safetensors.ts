@@ -40,9 +40,9 @@ function elements(shape: readonly number[]): number {
 }
 
 /**
- * Tensors as one file of the safetensors format (version of huggingface/safetensors 0.4): eight bytes with the length of the
- * header, the header as JSON padded with spaces to a multiple of eight, then the numbers, little-endian, one tensor after
- * another in the given order. Equal input gives equal bytes.
+ * Tensors as one file of the safetensors format (version of huggingface/safetensors 0.4): eight bytes with the length
+ * of the header, the header as JSON padded with spaces to a multiple of eight, then the numbers, little-endian, one
+ * tensor after another in the given order. Equal input gives equal bytes.
  * @throws InputError when a shape does not fit its data, or a tensor is called `__metadata__`.
  */
 export function writeSafetensors({ tensors, metadata = {} }: Partial<Tensors> & Pick<Tensors, "tensors">): Uint8Array {
@@ -77,7 +77,8 @@ export function writeSafetensors({ tensors, metadata = {} }: Partial<Tensors> & 
 /**
  * Reads a safetensors file with tensors of the types F32, F64 and I32.
  * @param name name of the file, for messages.
- * @throws InputError when it is cut off or malformed: header, types, shapes, offsets that overlap, leave gaps or run over the end.
+ * @throws InputError when it is cut off or malformed: header, types, shapes, offsets that overlap, leave gaps or run
+ * over the end.
  */
 export function readSafetensors(file: Uint8Array, name?: string): Tensors {
   const place = name === undefined ? {} : { file: name };

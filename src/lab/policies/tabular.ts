@@ -44,9 +44,9 @@ class Growing {
 }
 
 /**
- * A tabular softmax policy: a row of logits per view, a column per action, π(a | view) = softmax(θ[view])_a over the legal
- * actions. All logits and values start at 0: uniform. Parameters `logits` [views, actions] and, with a value head, `values`
- * [views].
+ * A tabular softmax policy: a row of logits per view, a column per action, π(a | view) = softmax(θ[view])_a over the
+ * legal actions. All logits and values start at 0: uniform. Parameters `logits` [views, actions] and, with a value
+ * head, `values` [views].
  */
 export class TabularPolicy implements Policy {
   readonly kind = "tabular";

@@ -39,8 +39,8 @@ function sequencesOf(traces: readonly Recorded[]): Sequence[] {
 }
 
 /**
- * How many tokens, the start included, all episodes begin with: at most what comes before the last token of each prompt, and a
- * multiple of 16.
+ * How many tokens, the start included, all episodes begin with: at most what comes before the last token of each
+ * prompt, and a multiple of 16.
  */
 function sharedPrefix(sequences: readonly Sequence[]): number {
   if (sequences.length < 2) return 0;
@@ -57,9 +57,9 @@ function sharedPrefix(sequences: readonly Sequence[]): number {
 }
 
 /**
- * Recorded episodes in batches of equal length: sorted by length, so that little is padding, in groups of at most 64 and 4096
- * tokens. A beginning that all share is put aside as their prefix. Masks of illegal tokens are made only where a policy has
- * them.
+ * Recorded episodes in batches of equal length: sorted by length, so that little is padding, in groups of at most 64
+ * and 4096 tokens. A beginning that all share is put aside as their prefix. Masks of illegal tokens are made only where
+ * a policy has them.
  * @throws InputError when an episode is longer than the context.
  */
 export function* padded(

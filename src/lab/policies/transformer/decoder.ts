@@ -72,8 +72,9 @@ interface Layer {
 const chunk = 64;
 
 /**
- * The transformer as plain loops in double precision, a token at a time with the keys and values of earlier tokens kept: for
- * so small a network calls of a compiled program cost more than what they do. Agrees with `network` up to single precision.
+ * The transformer as plain loops in double precision, a token at a time with the keys and values of earlier tokens
+ * kept: for so small a network calls of a compiled program cost more than what they do. Agrees with `network` up to
+ * single precision.
  */
 export class Decoder {
   readonly shape: FullShape;
@@ -142,8 +143,8 @@ export class Decoder {
   }
 
   /**
-   * Reads tokens, in this order within each episode, and fills `hidden`, `logits` and `value` for the rows that are wanted.
-   * Every token must be below `shape.tokens`, and no episode may outgrow `shape.context`.
+   * Reads tokens, in this order within each episode, and fills `hidden`, `logits` and `value` for the rows that are
+   * wanted. Every token must be below `shape.tokens`, and no episode may outgrow `shape.context`.
    */
   read(inputs: readonly Input[]): void {
     const { width, choices } = this.shape;

@@ -1,7 +1,7 @@
 /**
- * out[r, j] = Σ_i x[r, i] · w[j, i] (w transposed: a row per output), or out[r, j] + that. Products are summed in the order of
- * i whatever rows come together, so a row's result does not depend on its neighbours. Four rows and two outputs at a time keep
- * the numbers in registers.
+ * out[r, j] = Σ_i x[r, i] · w[j, i] (w transposed: a row per output), or out[r, j] + that. Products are summed in the
+ * order of i whatever rows come together, so a row's result does not depend on its neighbours. Four rows and two
+ * outputs at a time keep the numbers in registers.
  */
 export function multiply(
   out: Float64Array,

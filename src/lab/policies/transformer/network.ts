@@ -17,8 +17,8 @@ function normed(shape: FullShape, p: Arrays, name: string, x: np.Array): np.Arra
 type Turn = (x: np.Array) => np.Array;
 
 /**
- * Rotary positions: x · cos + swap(x) · sin, where swap maps the halves (a, b) of a head to (−b, a). Its three tables are
- * freed with `dispose`.
+ * Rotary positions: x · cos + swap(x) · sin, where swap maps the halves (a, b) of a head to (−b, a). Its three tables
+ * are freed with `dispose`.
  */
 function turning(shape: FullShape, first: number, length: number): { turn: Turn; dispose: () => void } {
   if (shape.positions === "learned") return { turn: (x) => x, dispose: () => {} };
@@ -100,9 +100,10 @@ function embed(shape: FullShape, p: Arrays, ids: np.Array, first: number): Strea
 }
 
 /**
- * The transformer in the terms of `@jax-js/jax`, on padded token ids [sequences, length]: pre-norm blocks of causal attention
- * and a feed-forward part with ReLU. A row of the output is a token, sequence after sequence. Where all sequences begin with
- * the same tokens, these can be given once as `prefix` [1, tokens]: they are worked out once, and have no rows.
+ * The transformer in the terms of `@jax-js/jax`, on padded token ids [sequences, length]: pre-norm blocks of causal
+ * attention and a feed-forward part with ReLU. A row of the output is a token, sequence after sequence. Where all
+ * sequences begin with the same tokens, these can be given once as `prefix` [1, tokens]: they are worked out once, and
+ * have no rows.
  */
 export function network(shape: FullShape): Network {
   const { layers, heads, width } = shape;

@@ -142,7 +142,9 @@ export class TransformerSession implements Session {
     pending.push(...ids);
   }
 
-  /** Sum over the tokens of the action; where only legal actions may be written, among `actions`, else among all texts. */
+  /**
+   * Sum over the tokens of the action; where only legal actions may be written, among `actions`, else among all texts.
+   */
   score({ slot, actions }: Moment, action: string): number {
     const { words, spellings } = this.#policy;
     const ids = words.encodeAction(action);

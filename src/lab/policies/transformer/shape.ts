@@ -15,7 +15,9 @@ export interface TransformerShape {
   expansion?: number;
   /** Most tokens of an episode, prompt included. Default 256. */
   context?: number;
-  /** A learned vector per place, or keys and queries turned by it (Su and others, arXiv 2104.09864). Default learned. */
+  /**
+   * A learned vector per place, or keys and queries turned by it (Su and others, arXiv 2104.09864). Default learned.
+   */
   positions?: "learned" | "rotary";
   /** Root mean square with a gain, or mean and variance with a gain and a bias. Default rms. */
   norm?: "rms" | "layer";
@@ -87,8 +89,8 @@ export function parameterShapes(shape: FullShape): Record<string, readonly numbe
 }
 
 /**
- * Start of the weights: gains 1, biases 0, matrices even within Glorot's bound, those that write to the residual stream scaled
- * down by √(2 · layers), the head by ten, so that the policy begins almost uniform. Equal seeds give equal bits.
+ * Start of the weights: gains 1, biases 0, matrices even within Glorot's bound, those that write to the residual stream
+ * scaled down by √(2 · layers), the head by ten, so that the policy begins almost uniform. Equal seeds give equal bits.
  */
 export function initialParameters(shape: FullShape, seed: number): Parameters {
   const random = new Random(seed);

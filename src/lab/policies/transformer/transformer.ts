@@ -23,8 +23,8 @@ export interface TransformerOptions extends TransformerShape {
   /** What one action is: words up to an end that the policy writes (`turn`, the default), or one word. */
   level?: "turn" | "token";
   /**
-   * Whether only legal actions can be written: at every token the probabilities of those that go on towards one of the legal
-   * actions are scaled to sum to one. Default false: anything can be written.
+   * Whether only legal actions can be written: at every token the probabilities of those that go on towards one of the
+   * legal actions are scaled to sum to one. Default false: anything can be written.
    */
   constrained?: boolean;
   /** Seed of the initial weights. */
@@ -32,9 +32,9 @@ export interface TransformerOptions extends TransformerShape {
 }
 
 /**
- * A small decoder-only transformer over words. Sampling runs in plain loops with cached keys and values; log-probabilities and
- * gradients of recorded episodes run in `@jax-js/jax`, padded to few shapes, each of which is compiled once. Parameters are in
- * single precision, named as in `parameterShapes`.
+ * A small decoder-only transformer over words. Sampling runs in plain loops with cached keys and values;
+ * log-probabilities and gradients of recorded episodes run in `@jax-js/jax`, padded to few shapes, each of which is
+ * compiled once. Parameters are in single precision, named as in `parameterShapes`.
  */
 export class TransformerPolicy implements Policy {
   readonly kind = "transformer";

@@ -2,8 +2,8 @@ import { InputError } from "../../../rollouts/index.ts";
 import { splitWords } from "../../environments/vocabulary.ts";
 
 /**
- * Words as token ids: the words of the environment in their order, then `<end>` where actions are ended by the policy, then
- * what is only read: `<start>` and `<unknown>`.
+ * Words as token ids: the words of the environment in their order, then `<end>` where actions are ended by the policy,
+ * then what is only read: `<start>` and `<unknown>`.
  */
 export class Words {
   readonly words: readonly string[];
