@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { ExactEnvironment } from "../../src/lab/environments/environment.ts";
 import { makeEnvironment } from "../../src/lab/environments/registry.ts";
@@ -19,6 +20,7 @@ import {
   type TrainingSettings,
   timings,
   train,
+  trainingSettings,
   writeCheckpoint,
 } from "../../src/lab/training/index.ts";
 import { policyMaker } from "../../src/lab/training/policies.ts";
@@ -314,4 +316,13 @@ test("a damaged checkpoint is refused", async () => {
   expect(() => readCheckpoint({ policy: files.policy, state: files.policy }, names)).toThrow(
     /not the state of a training run/,
   );
+});
+
+test("the page of the lab lists every setting with its default", () => {
+  const page = readFileSync(new URL("../../docs/lab.md", import.meta.url), "utf8");
+  const defaults = settleTraining({});
+  for (const [name, { description }] of Object.entries(trainingSettings.shape)) {
+    const value = defaults[name as keyof typeof defaults];
+    expect(page).toContain(`| \`${name}\` | ${value} | ${description} |\n`);
+  }
 });

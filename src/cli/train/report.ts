@@ -25,7 +25,7 @@ const plots: readonly PlotSpec[] = [
     name: "expected_reward",
     title: "Expected true reward of the policy",
     y: "true reward",
-    domain: [0, 1],
+    domain: [0, 1.1],
     best: true,
   },
   { name: "reward", title: "Reward that training saw", y: "reward" },
@@ -33,11 +33,15 @@ const plots: readonly PlotSpec[] = [
   { name: "entropy", title: "Entropy of the choices", y: "nats" },
   { name: "kl", title: "Divergence from the reference policy", y: "KL per choice (k3)" },
   { name: "length", title: "Tokens of the policy per rollout", y: "tokens", varying: true },
-  { name: "credit_correlation", title: "Correlation of credit with the true advantage", y: "correlation" },
+  {
+    name: "credit_correlation",
+    title: "Correlation of credit with the true advantage",
+    y: "correlation",
+    domain: [-1, 1],
+  },
   { name: "credit_sign", title: "Choices whose credit has the true sign", y: "share", domain: [0, 1] },
   { name: "gradient_norm", title: "Length of the gradient", y: "norm" },
   { name: "clip_fraction", title: "Tokens cut by the clip", y: "share", varying: true },
-  { name: "credit_share", title: "Part of an update that crediting takes", y: "share of time" },
 ];
 
 const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
@@ -50,13 +54,13 @@ const style = `
 body{margin:0;background:var(--ground);color:var(--text);font:16px/1.5 system-ui,sans-serif}
 main{max-width:1340px;margin:0 auto;padding:2rem 1rem 4rem}
 h1{font-size:1.6rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2.5rem 0 .75rem}
-p{max-width:46rem}.faint{color:var(--faint)}
+p{max-width:60rem}.faint{color:var(--faint)}
 .scroll{overflow-x:auto;background:var(--paper);border:1px solid var(--rule);border-radius:6px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.5rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
 th{font-weight:600;color:var(--faint);font-size:.85rem}
 th:first-child,td:first-child{text-align:left}tr:last-child td{border-bottom:0}td:first-child{font-weight:600}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:1rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,540px),1fr));gap:1rem}
 .plots svg{width:100%;height:auto;border:1px solid var(--rule);border-radius:6px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}
 code,pre{font-family:ui-monospace,monospace;font-size:.85rem}

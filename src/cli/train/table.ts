@@ -63,7 +63,7 @@ export function resultColumns(arms: readonly ArmSummary[]): ResultColumn[] {
     },
     {
       title: "sign right",
-      meaning: "share of choices whose advantage has the true sign",
+      meaning: "share of choices whose advantage has the true sign; an advantage of 0 counts half",
       cell: ({ sign }) => withMargin(sign, 2),
       shown: known(({ sign }) => sign),
     },

@@ -23,7 +23,7 @@ export interface Metrics {
   advantage_std: number;
   /** Correlation of the advantages with the true ones, over the choices of the batch. */
   credit_correlation: number | null;
-  /** Share of choices whose advantage has the sign of the true one, where the true one is not 0. */
+  /** Share of choices whose advantage has the sign of the true one, where that is not 0; an advantage of 0 counts half. */
   credit_sign: number | null;
   /** Turns played beyond the rollouts, for methods that ask for more. */
   extra_turns: number;
@@ -92,7 +92,8 @@ export function fidelity(
     covariance += (credit[k] - a) * (truth[k] - b);
     if (Math.abs(truth[k]) <= none) continue;
     signed++;
-    if (credit[k] * truth[k] > 0) right++;
+    if (credit[k] === 0) right += 0.5;
+    else if (credit[k] > 0 === truth[k] > 0) right++;
   }
   const size = spread(credit) * spread(truth) * credit.length;
   return {
