@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { Random } from "../../src/lab/random.ts";
 import { bestFeasibleFixed, closedLoopRun, closedLoopStep } from "../../src/methods/mechanism/closed-loop.ts";
 import { ofsFeedback, ofsRadius, ofsSelect } from "../../src/methods/mechanism/ofs.ts";
+import { findMethod } from "../../src/methods/registry.ts";
 import { InputError, type RolloutObject } from "../../src/rollouts/index.ts";
 import { credit } from "./credit.ts";
 
@@ -186,4 +187,8 @@ test("faults", () => {
   expect(() => closedLoopRun({ grid: [0.5], T: 1, env: {}, noise: [[0]] })).toThrow(/noise\.0/);
   expect(() => closedLoopStep({ share: 0.5, tau: 0.5, env: { w_min: 0.9, w_max: 0.1 } })).toThrow(/w_min/);
   expect(() => bestFeasibleFixed({ grid: [0.5], T: 3, burn: 3 })).toThrow(/burn/);
+});
+
+test("the radius of what was never played is infinite", () => {
+  expect(findMethod("ofs").functions?.ofsRadius({ n: 0, t: 1, K: 1, J: 0 })).toBe(Infinity);
 });

@@ -263,5 +263,6 @@ export const ofs = defineMethod({
     closedLoopRun,
     bestFeasibleFixed,
   },
+  infinite: ["ofsRadius"],
   assign,
 });
