@@ -145,10 +145,15 @@ function unscoredRollouts(batch: Batch, method: Method, params: Record<string, u
   if (read === undefined || !batch.has(path) || batch.column(path).level !== "rollout") return [];
   const valid = batch.validity(path);
   if (valid === null) return [];
-  const others = read.anyOf.filter((name) => !isOutcome(name));
+  const others = read.anyOf.filter((name) => !isOutcome(name)).flatMap((name) => columnsNamed(batch, name));
   return Array.from({ length: batch.size }, (_, i) => i).filter(
     (i) => valid[i] === 0 && !others.some((name) => batch.hasIn(name, i)),
   );
+}
+
+/** Columns of an entry of `reads`: itself, or those of a family written with a star. */
+function columnsNamed(batch: Batch, name: string): string[] {
+  return name.endsWith("*") ? batch.paths.filter((path) => path.startsWith(name.slice(0, -1))) : [name];
 }
 
 function unscoredError(batch: Batch, unscored: readonly number[]): InputError {

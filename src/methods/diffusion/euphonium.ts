@@ -54,8 +54,7 @@ const prefixed = (channels: Readonly<Record<string, number>>) =>
 
 /** Process scores of each step index against those of the group; unscored steps get 0. */
 function processAdvantages(batch: Batch, p: Params): Float64Array {
-  if (p.mode === "none" && !batch.has("steps.prm")) return new Float64Array(batch.count("step"));
-  const scores = batch.numbers("steps.prm", { missing: 0 });
+  const scores = batch.numbers("steps.prm", p.mode === "none" ? { absent: 0, missing: 0 } : { missing: 0 });
   const valid = batch.validity("steps.prm");
   const advantage = normalizePools(scores, poolByIndex(batch, "step"), { ddof: 1, eps: p.eps, valid });
   if (p.prm_shift === 0) return advantage;
