@@ -93,7 +93,7 @@ function assign(batch: Batch, p: Params): Batch {
     }
   }
   const runs = maskRuns(offsets, live);
-  const values = batch.numbers("steps.value", { absent: 0 });
+  const values = batch.numbers("steps.value", { absent: 0, missing: 0 });
   const raw = new Float64Array(rows);
   const { gamma, lam } = p;
   gaeInto({ runs, values, rewards: out.reward, bootstrap, gamma, lam }, raw, new Float64Array(rows));
