@@ -185,10 +185,10 @@ export function reportPage(summary: BenchSummary, made: readonly Picture[]): str
     .trimEnd()}\n`;
 }
 
-/** Five digits of every number, and no curves: those are in the plots and in --json. */
+/** Four digits of every number, and no curves: those are in the plots and in --json. */
 const shortened = (key: string, value: unknown) => {
   if (key === "curve") return undefined;
-  return typeof value === "number" ? Number(value.toPrecision(5)) : value;
+  return typeof value === "number" ? Number(value.toPrecision(4)) : value;
 };
 
 /** Writes benchmark.md and, in benchmark/ beside it, the plots and the numbers; gives back the files. */
@@ -199,7 +199,7 @@ export function writeReport(summary: BenchSummary, folder: string): string[] {
   for (const name of readdirSync(beside)) if (name.endsWith(".svg")) rmSync(join(beside, name));
   const files: [string, string][] = [
     [join(folder, "benchmark.md"), reportPage(summary, made)],
-    [join(beside, "benchmark.json"), `${JSON.stringify(summary, shortened)}\n`],
+    [join(beside, "benchmark.min.json"), `${JSON.stringify(summary, shortened)}\n`],
     ...made.map(({ name, svg }): [string, string] => [join(beside, `${name}.svg`), svg]),
   ];
   for (const [file, text] of files) writeFileSync(file, text);
