@@ -44,6 +44,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   lare: () => import("./lare.ts"),
   "likelihood-rewards": () => import("./likelihood-rewards.ts"),
   "m-grpo": () => import("./m-grpo.ts"),
+  marble: () => import("./marble.ts"),
   matchtir: () => import("./matchtir.ts"),
   "math-shepherd": () => import("./math-shepherd.ts"),
   "mixed-r1": () => import("./mixed-r1.ts"),

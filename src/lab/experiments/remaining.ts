@@ -2,7 +2,6 @@
 export const remaining: Readonly<Record<string, string>> = {
   euphonium: "needs a flow model: follows later",
   "fl-gfn": "needs a flow model: follows later",
-  marble: "needs a flow model: follows later",
   "regret-preference": "needs a reward model to be trained: follows later",
   "soar-diffusion": "needs a flow model: follows later",
 };
