@@ -215,29 +215,6 @@ async function trained({ folder, config, rows, states }: Opened, flags: Flags, s
   }
 }
 
-/** The chart and the table of results, for standard output. */
-async function resultLines(outcome: Outcome, config: RunConfig, flags: Flags): Promise<string[]> {
-  const { summarise } = await import("../lab/training/summary.ts");
-  const { tableLines } = await import("./render/table.ts");
-  const { terminal } = await import("./render/terminal.ts");
-  const { rewardChart } = await import("./train/live.ts");
-  const { resultColumns } = await import("./train/table.ts");
-  const { width, style } = terminal(flags);
-  const arms = summarise(outcome.rows, outcome.best);
-  const columns = resultColumns(arms);
-  const table = tableLines(
-    columns.map(({ title }, k) => ({ title, align: k === 0 ? "left" : "right" })),
-    arms.map((arm) =>
-      columns.map(({ cell }, k) => (k === 0 ? { text: cell(arm), set: style.accent } : { text: cell(arm) })),
-    ),
-    { style, width },
-  );
-  const view = { rows: outcome.rows, updates: config.settings.updates, best: outcome.best };
-  const seeds = config.seeds.length;
-  const note = seeds === 1 ? "one seed" : `mean over ${seeds} seeds, ± half of the 95 % confidence interval`;
-  return ["", ...rewardChart(view, { width, style }), "", ...table, ` ${style.dim(note)}`, ""];
-}
-
 async function run(flags: Flags, version: string): Promise<void> {
   const { removeUnfinished } = await import("../formats/temporary.ts");
   removeUnfinishedAtExit(removeUnfinished);
@@ -255,7 +232,9 @@ async function run(flags: Flags, version: string): Promise<void> {
     signal.throwIfAborted();
   }
   if (flags.quiet === true) return;
-  const lines = await resultLines(outcome, config, flags);
+  const { resultLines } = await import("./train/results.ts");
+  const { terminal } = await import("./render/terminal.ts");
+  const lines = resultLines(outcome, config, terminal(flags));
   process.stdout.write(`${lines.join("\n")}\n`);
   process.stderr.write(`${folder.path}: config.json, metrics.parquet, rollouts, checkpoints, report.html\n`);
 }

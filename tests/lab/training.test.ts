@@ -148,9 +148,11 @@ test.each([
   ["tabular", { kl_coef: 0.1, minibatches: 2, epochs: 2, reference_every: 4 }],
   ["tabular", { optimiser: "sgd", momentum: 0.9, schedule: "cosine", warmup: 2, entropy_coef: 0.01, lr: 0.5 }],
   ["mlp", { entropy_coef: 0.01, minibatches: 2 }],
+  ["transformer", { kl_coef: 0.1, epochs: 2 }],
 ] as const)("a resumed run goes on to the same bits: %s %j", async (policy, given) => {
   const settings: Settings = { updates: 8, groups: 2, group_size: 4, ...given };
-  const options = await runOf({ environment: "key-door", methods: "gae", policy, settings });
+  const policyParams = policy === "transformer" ? { layers: 1, width: 16, heads: 2 } : {};
+  const options = await runOf({ environment: "key-door", methods: "gae", policy, policyParams, settings });
   const whole = await eventsOf(options);
   const controller = new AbortController();
   const first: TrainingEvent[] = [];

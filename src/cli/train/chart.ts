@@ -81,7 +81,7 @@ export function chartLines(curves: readonly NamedCurve[], options: ChartOptions)
     });
   });
   const axis = (k: number) => pad(k === 0 ? labels[0] : k === height - 1 ? labels[1] : "", margin - 1, "right");
-  const ends = [magnitude(x[0]), magnitude(x[1])];
+  const ends = x.map((end) => String(Math.round(end)));
   const between = " ".repeat(Math.max(1, columns - textWidth(ends[0]) - textWidth(ends[1])));
   return [
     ` ${style.bold(truncate(options.title, width - 2))}`,

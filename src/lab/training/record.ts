@@ -164,3 +164,8 @@ function chosenTokens(episodes: readonly Episode[], count: number): Int32Array {
   }
   return out;
 }
+
+/** Numbers of all traces at the tokens that the policy chose. */
+export function atTrace(values: ArrayLike<number>, { traceIndex }: Recorded): Float64Array {
+  return Float64Array.from(traceIndex, (k) => values[k]);
+}

@@ -6,10 +6,12 @@ import type { Parameters, Policy } from "../policies/policy.ts";
 import { Random, type RandomState } from "../random.ts";
 import { atPolicy, type CreditCall, credit, readColumns, type TokenCredit, tokenCredit } from "./credit.ts";
 import { choosesActions, type Episode, play, type Stage, type Start } from "./episodes.ts";
+import { learn } from "./learn.ts";
 import { fidelity, type Metrics, mean, spread } from "./metrics.ts";
-import { stepWeights, type TokenLogprobs } from "./policy-gradient.ts";
+import type { TokenLogprobs } from "./policy-gradient.ts";
 import { inPrecision } from "./precision.ts";
-import { type Recorded, recordEpisodes } from "./record.ts";
+import { atTrace, type Recorded, recordEpisodes } from "./record.ts";
+import { seenRewards } from "./rewards.ts";
 import type { TrainingSettings } from "./settings.ts";
 import { playNeeds, supply } from "./supply.ts";
 import type { Truth } from "./truth.ts";
@@ -94,7 +96,7 @@ export class Trainer {
     const credited = this.#credited(supplied.recorded.batch);
     const given = tokenCredit(supplied.recorded.batch, credited, supplied.recorded.rows, this.#parts.calls);
     const after = now();
-    const learned = this.#learn(episodes, supplied.recorded, supplied.logprobs, given);
+    const learned = learn(this.#parts, this.#random, { episodes, given, ...supplied });
     this.#values.learn(episodes);
     const end = now();
     this.#update++;
@@ -200,12 +202,7 @@ export class Trainer {
       },
       episodes,
     );
-    const rewards = Float64Array.from(episodes, (episode) =>
-      settings.reward === "true" ? episode.trueReward : episode.reward,
-    );
-    if (settings.kl_in === "reward" && settings.kl_coef > 0 && reference !== null) {
-      charge(rewards, episodes, reference, settings);
-    }
+    const rewards = seenRewards(episodes, reference, settings);
     const made = recordEpisodes(policy, episodes, rewards, extras);
     const recorded = { ...made, batch: inPrecision(made.batch, settings.advantage_dtype) };
     const old = new Float64Array(recorded.traceTokens);
@@ -242,96 +239,6 @@ export class Trainer {
     }
   }
 
-  /** Steps of the optimiser over the batch; what they say, as means. */
-  #learn(episodes: readonly Episode[], recorded: Recorded, sampled: TokenLogprobs, given: TokenCredit) {
-    const { settings, optimiser, policy } = this.#parts;
-    const sums = { loss: 0, clip_fraction: 0, approx_kl: 0, gradient_norm: 0 };
-    let steps = 0;
-    let rate = 0;
-    for (let epoch = 0; epoch < settings.epochs; epoch++) {
-      for (const members of this.#minibatches(episodes.length)) {
-        const traces = Array.from(members, (i) => episodes[i].trace);
-        const logprobs = steps === 0 ? sampled : this.#current(episodes, recorded, sampled, members);
-        const made = stepWeights(recorded.rows, given, logprobs, members, settings);
-        const coefficients = this.#coefficients(episodes, members, made.weight, made.entropyWeight);
-        const { gradient } = policy.gradient(traces, coefficients);
-        const update = optimiser.update(policy.parameters(), gradient);
-        policy.changed();
-        rate = update.rate;
-        steps++;
-        sums.loss += made.loss;
-        sums.clip_fraction += made.clipFraction;
-        sums.approx_kl += made.approxKl;
-        sums.gradient_norm += update.gradientNorm;
-      }
-    }
-    const means = Object.fromEntries(Object.entries(sums).map(([name, total]) => [name, total / steps]));
-    return { ...(means as typeof sums), lr: rate };
-  }
-
-  /** Log-probabilities of these rollouts under the policy as it is now; those of the others stay as they are. */
-  #current(
-    episodes: readonly Episode[],
-    { rows }: Recorded,
-    sampled: TokenLogprobs,
-    members: ArrayLike<number>,
-  ): TokenLogprobs {
-    const traces = Array.from(members, (i) => episodes[i].trace);
-    const now = this.policy.evaluate(traces).logprob;
-    const logprob = sampled.logprob.slice();
-    let first = 0;
-    traces.forEach(({ mask }, m) => {
-      let at = rows.offsets[members[m]];
-      for (let k = 0; k < mask.length; k++) if (mask[k] === 1) logprob[at++] = now[first + k];
-      first += mask.length;
-    });
-    return { ...sampled, logprob };
-  }
-
-  /** Rollouts of each step: all of them, or dealt out at random. */
-  #minibatches(count: number): Int32Array[] {
-    const { minibatches } = this.#parts.settings;
-    const order = Int32Array.from({ length: count }, (_, i) => i);
-    if (minibatches === 1) return [order];
-    for (let i = count - 1; i > 0; i--) {
-      const j = this.#random.below(i + 1);
-      [order[i], order[j]] = [order[j], order[i]];
-    }
-    const parts = Math.min(minibatches, count);
-    return Array.from({ length: parts }, (_, k) =>
-      order.slice(Math.floor((k * count) / parts), Math.floor(((k + 1) * count) / parts)).sort(),
-    );
-  }
-
-  /** Derivatives of the loss by every token of the traces of this step. */
-  #coefficients(episodes: readonly Episode[], members: Int32Array, weight: Float64Array, entropyWeight: Float64Array) {
-    const { settings, policy } = this.#parts;
-    const total = members.reduce((sum, i) => sum + episodes[i].trace.mask.length, 0);
-    const logprob = new Float64Array(total);
-    const entropy = new Float64Array(total);
-    const value = new Float64Array(total);
-    let at = 0;
-    let chosen = 0;
-    for (const i of members) {
-      const { trace, turns } = episodes[i];
-      let toCome = episodes[i].reward;
-      let turn = 0;
-      for (let k = 0; k < trace.mask.length; k++, at++) {
-        while (turn < turns.length && k >= turns[turn].end) toCome -= turns[turn++].reward;
-        if (trace.mask[k] === 0) continue;
-        logprob[at] = -weight[chosen];
-        entropy[at] = -entropyWeight[chosen];
-        if (trace.value !== null) value[at] = (settings.value_coef * (trace.value[k] - toCome)) / weight.length;
-        chosen++;
-      }
-    }
-    return {
-      logprob,
-      ...(settings.entropy_coef > 0 ? { entropy } : {}),
-      ...(policy.hasValue && settings.value_coef > 0 ? { value } : {}),
-    };
-  }
-
   #sampledMetrics(episodes: readonly Episode[], { recorded, logprobs, rewards }: Supplied) {
     const entropy = atPolicy(recorded.batch.numbers("tokens.entropy"), recorded.rows);
     const { reference, old } = logprobs;
@@ -360,24 +267,4 @@ interface Supplied {
 
 function copies(parameters: Parameters): Parameters {
   return Object.fromEntries(Object.entries(parameters).map(([name, values]) => [name, values.slice()]));
-}
-
-/** Numbers of all traces at the tokens that the policy chose. */
-function atTrace(values: ArrayLike<number>, { traceIndex }: Recorded): Float64Array {
-  return Float64Array.from(traceIndex, (k) => values[k]);
-}
-
-/** Takes the divergence from the reference off the rewards: R − kl_coef Σ_t KL_t. */
-function charge(
-  rewards: Float64Array,
-  episodes: readonly Episode[],
-  reference: Float64Array,
-  { kl_coef, kl_kind }: TrainingSettings,
-): void {
-  let at = 0;
-  episodes.forEach(({ trace }, i) => {
-    for (let k = 0; k < trace.mask.length; k++, at++) {
-      if (trace.mask[k] === 1) rewards[i] -= kl_coef * klValue(kl_kind, trace.logprob[k] - reference[at]);
-    }
-  });
 }
