@@ -27,6 +27,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   "early-rejection": () => import("./early-rejection.ts"),
   "entropy-critical": () => import("./entropy-critical.ts"),
   "fin-prm": () => import("./fin-prm.ts"),
+  "fl-gfn": () => import("./fl-gfn.ts"),
   gae: () => import("./gae.ts"),
   gigpo: () => import("./gigpo.ts"),
   gpg: () => import("./gpg.ts"),
