@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { shortNames } from "../../src/cli/reproduce/pictures.ts";
 import { experiments } from "../../src/lab/experiments/registry.ts";
 import { remaining } from "../../src/lab/experiments/remaining.ts";
 import { methods } from "../../src/methods/registry.ts";
@@ -87,4 +88,14 @@ test.each([
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toMatch(message);
   expect(readdirSync(cwd)).toEqual([]);
+});
+
+test("long names of bars lose the words that all of them share, short ones stay whole", () => {
+  const long = ["bad", "good"].map((kind) => `weight of the heuristic that was given, ${kind} one, at the end`);
+  expect(shortNames(long)).toEqual(["bad", "good"]);
+  const [first, second] = ["updates of grpo, a long name of more than forty-two characters", "updates of grpo, other"];
+  expect(shortNames([first, second])).toEqual(["a long name of more than forty-two characters", "other"]);
+  expect(shortNames(["grpo, G = 2", "grpo, G = 3"])).toEqual(["grpo, G = 2", "grpo, G = 3"]);
+  expect(shortNames([first])).toEqual([first]);
+  expect(shortNames([first, first])).toEqual(["characters", "characters"]);
 });

@@ -63,6 +63,21 @@ test("bars are as long as their values, to the left below zero; a missing value 
   expect(texts).toEqual(expect.arrayContaining(["up", "2", "1", "−1", "none", "no value"]));
 });
 
+test("numbers left of what is below zero do not run into the names", () => {
+  const rows = [
+    { name: "a name of some length, negative", value: -0.612 },
+    { name: "up", value: 0.1 },
+  ];
+  const { root } = parsed(barPlot(document, { title: "Bars", x: "credit", rows }));
+  const nodes = [...root.querySelectorAll("text")];
+  const at = (text: string) => {
+    const node = nodes.find(({ textContent }) => textContent === text);
+    return Number(/translate\(([-\d.]+),/.exec(node?.getAttribute("transform") ?? "")?.[1]);
+  };
+  const width = "−0.612".length * 12 * 0.61;
+  expect(at("−0.612") - width).toBeGreaterThan(at(rows[0].name));
+});
+
 test("dots of one name share a line, and the legend names the series", () => {
   const rows = ["gae", "grpo"].flatMap((name, k) => [
     { name, value: 0.9 - k / 2, margin: 0.05 },

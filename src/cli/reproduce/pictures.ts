@@ -43,6 +43,26 @@ function colours(names: readonly string[], id: string): number[] {
   return first.map((word) => (told ? words.indexOf(word) : 0));
 }
 
+const mostCharacters = 42;
+
+/** Names without the words that all of them begin or end with, where they are too long to be shown whole. */
+export function shortNames(names: readonly string[]): string[] {
+  if (names.length < 2 || names.every((name) => name.length <= mostCharacters)) return [...names];
+  const words = names.map((name) => name.split(" "));
+  const least = Math.min(...words.map(({ length }) => length)) - 1;
+  const common = (at: (own: readonly string[], k: number) => string) => {
+    let k = 0;
+    while (k < least && words.every((own) => at(own, k) === at(words[0], k))) k++;
+    return k;
+  };
+  const front = common((own, k) => own[k]);
+  const back = Math.min(
+    common((own, k) => own[own.length - 1 - k]),
+    least - front,
+  );
+  return words.map((own) => own.slice(front, own.length - back).join(" "));
+}
+
 function pictureOf(plot: ExperimentPlot, id: string, trials: readonly Trial[], document: PlotDocument): string {
   const note = trials.length === 1 ? "one seed" : `mean of ${trials.length} seeds, 95 % interval`;
   if (plot.kind === "lines") {
@@ -51,9 +71,10 @@ function pictureOf(plot: ExperimentPlot, id: string, trials: readonly Trial[], d
   }
   const summary = new Summary(trials);
   const series = colours(plot.measures, id);
-  const rows = plot.measures.map((name, k) => {
-    const { mean, low, high } = meanWithInterval(summary.values(name));
-    return { name, value: mean, interval: [low, high] as const, series: series[k] };
+  const names = shortNames(plot.measures);
+  const rows = plot.measures.map((measure, k) => {
+    const { mean, low, high } = meanWithInterval(summary.values(measure));
+    return { name: names[k], value: mean, interval: [low, high] as const, series: series[k] };
   });
   return barPlot(document, { title: plot.title, note, x: plot.y, rows });
 }

@@ -34,9 +34,9 @@ export interface LinePlot extends Sheet {
 }
 
 const height = 320;
-const [top, bottom, left] = [24, 44, 52];
+const [top, bottom, left] = [30, 44, 52];
 const lineHeight = 15;
-const widestName = 215;
+const widestName = 200;
 
 interface Point {
   x: number;
@@ -114,7 +114,7 @@ export function linePlot(document: PlotDocument, spec: LinePlot): string {
     last: lastOf(points),
   }));
   const shown = named.filter(({ last }) => last !== undefined);
-  const right = 18 + Math.max(40, ...shown.map(({ name }) => Math.ceil(1.08 * pixelsOf(name))));
+  const right = 18 + Math.max(40, ...shown.map(({ name }) => Math.ceil(1.17 * pixelsOf(name))));
   const scale = verticalScale(y, log);
   const clamp = (value: number) => Math.max(y[0], Math.min(y[1], value));
   const ends = movedApart(
@@ -129,7 +129,7 @@ export function linePlot(document: PlotDocument, spec: LinePlot): string {
     text([labelOf(spec.y)], {
       frameAnchor: "top-left",
       dx: -left + 16,
-      dy: -16,
+      dy: -22,
       textAnchor: "start",
       fill: "var(--faint)",
     }),

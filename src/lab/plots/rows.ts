@@ -9,6 +9,7 @@ import {
   labelOf,
   type PlotDocument,
   pixelsOf,
+  plotWidth,
   type Sheet,
   sheet,
   tickOptions,
@@ -41,7 +42,7 @@ export interface RowPlot extends Sheet {
 const lineHeight = 24;
 const slotHeight = 16;
 const widestName = 290;
-const bottom = 44;
+const [bottom, right] = [44, 64];
 
 interface Placed extends Row {
   /** Middle of the row, in slots from the top. */
@@ -92,6 +93,14 @@ function legend(series: readonly string[] | undefined, left: number): Markish[] 
   });
 }
 
+/** Start of an axis that leaves room for the numbers left of what is below zero, on so many pixels. */
+function startWithRoom(rows: readonly Placed[], [from, to]: readonly [number, number], pixels: number): number {
+  return rows.reduce((start, { value, low }) => {
+    const share = (pixelsOf(label(value)) + 12) / pixels;
+    return value < 0 && share < 0.9 ? Math.min(start, (Math.min(low, value) - share * to) / (1 - share)) : start;
+  }, from);
+}
+
 /** A plot of rows: `draw` gives the marks of the values and says where they begin. */
 function rowPlot(
   document: PlotDocument,
@@ -107,14 +116,15 @@ function rowPlot(
     ...ends,
     ...marks.map((m) => m.value),
   ]);
-  // Numbers left of what is below zero need room.
-  if (typeof spec.x === "string" && finite.some(({ value }) => value < 0)) domain[0] -= 0.12 * (domain[1] - domain[0]);
   const left = 28 + Math.min(widestName, Math.max(20, ...layout.names.map(({ name }) => pixelsOf(name))));
+  const room = plotWidth - left - right;
+  if (typeof spec.x === "string") domain[0] = startWithRoom(finite, domain, room);
+  const ticks = Math.max(2, Math.min(tickOptions.ticks, Math.floor(room / 75)));
   const top = 8 + (spec.series === undefined ? 0 : 26) + (marks.length > 0 ? 16 : 0);
   const y = (row: { at: number }) => row.at;
   const picture: Markish[] = [
-    gridX({ stroke: "var(--grid)", strokeOpacity: 1, ticks: 6 }),
-    axisX({ label: null, color: "var(--faint)", tickSize: 0, ...tickOptions }),
+    gridX({ stroke: "var(--grid)", strokeOpacity: 1, ticks }),
+    axisX({ label: null, color: "var(--faint)", tickSize: 0, ...tickOptions, ticks }),
     text([labelOf(spec.x)], { frameAnchor: "bottom", dy: 36, fill: "var(--faint)" }),
     text(layout.names, {
       frameAnchor: "left",
@@ -148,7 +158,7 @@ function rowPlot(
     marginTop: top,
     marginBottom: bottom,
     marginLeft: left,
-    marginRight: 64,
+    marginRight: right,
     x: { type: isLog(spec.x) ? "log" : "linear", domain },
     y: { type: "linear", domain: [layout.slots, 0], axis: null },
     marks: picture,

@@ -51,7 +51,7 @@ export function xmlText(text: string): string {
 }
 
 /** Of the wider faces that stand behind system-ui; the narrower ones leave some room. */
-const widthOfCharacter = 0.61;
+const widthOfCharacter = 0.56;
 
 /** About how many pixels text takes up in a sans-serif face. */
 export function pixelsOf(text: string, size = 12): number {
