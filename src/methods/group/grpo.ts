@@ -31,11 +31,14 @@ function assign(batch: Batch, p: Params): Batch {
   const singleton = p.singleton === "reward" ? "raw" : "zero";
   const centred = p.norm_by_std && p.std_scope === "batch";
   const spec = { ddof: p.ddof, eps: p.eps, normByStd: p.norm_by_std && !centred, singleton, valid: scored } as const;
-  const advantage = normalizePools(rewards, poolByGroup(batch, "rollout"), spec);
+  const groups = poolByGroup(batch, "rollout");
+  const advantage = normalizePools(rewards, groups, spec);
   if (centred) {
+    const { count } = poolMoments(rewards, groups, scored);
     const all = poolMoments(rewards, poolOfCall(batch, "rollout"), scored);
     const spread = all.count[0] < 2 ? 1 : Math.sqrt(all.squares[0] / (all.count[0] - p.ddof));
-    for (let i = 0; i < advantage.length; i++) advantage[i] /= spread + p.eps;
+    // A group of one that keeps its reward has mean 0 and spread 1, whatever the others have.
+    for (let i = 0; i < advantage.length; i++) advantage[i] /= (count[groups.of[i]] === 1 ? 1 : spread) + p.eps;
   }
   if (!batch.hasLevel("token")) return batch.with({ "rollout.advantage": advantage });
   return batch.with({
