@@ -11,11 +11,12 @@ const quick = process.argv.includes("--quick");
 const forVitest = process.argv.slice(2).filter((argument) => argument !== "--quick");
 const total = { passed: 0, failed: 0, skipped: 0 };
 
-/** What takes long: browsers, fuzzing, and everything that starts the binary many times. */
+/** What takes long: browsers, fuzzing, training, and everything that starts the binary many times. */
 const slow = [
   "tests/browser/**",
   "tests/fuzz/**",
   "tests/cli/{assign,bad-input,bench,certify,commands,import-export,memory,reproduce,runs,serve,signals,starc,train,vectors,views}*.test.ts",
+  "tests/lab/{certificates,experiments,training}.test.ts",
   "tests/pipeline/threads.test.ts",
   "**/*.slow.test.ts",
 ];
