@@ -42,6 +42,14 @@ test("a trained reward model pays at the end of each step and needs no completio
   expect(steps).toMatchObject({ reward: [0.25, 0.75], label_hard: [null, 1] });
 });
 
+test("a step without a policy token of its own pays on no token", () => {
+  const tokens = { id: [1, 2, 3, 4], mask: [1, 0, 0, 1] };
+  const steps = { end: [2, 3, 4], prm: [0.25, 0.5, 0.75] };
+  const [out] = credit([{ id: "a", reward: 1, tokens, steps }], { reward_from: "prm" });
+  expect(out.tokens).toMatchObject({ reward: [0.25, 0, 0, 0.75] });
+  expect(out.steps).toMatchObject({ reward: [0.25, 0.5, 0.75] });
+});
+
 test("nothing measured and no label by the outcome: no reward, and 0 on every token", () => {
   const rollout = { id: "a", tokens: { id: [1, 2] }, steps: { end: [1, 2], mc_correct: [0, 0], mc_total: [0, null] } };
   const [{ tokens, steps }] = credit([rollout], { final_label: "none" });

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { tokenSpans } from "../../operators/broadcast.ts";
 import { binaryCrossEntropy } from "../../operators/cross-entropy.ts";
 import { rowNumbers } from "../../operators/ranges.ts";
-import { scatterAdd, unitsOf } from "../../operators/slots.ts";
+import { slots } from "../../operators/slots.ts";
 import { weightedVote as vote } from "../../operators/votes.ts";
 import { type Batch, InputError } from "../../rollouts/index.ts";
 import { functionArgs, numberList, probability, sameLength } from "../arguments.ts";
@@ -73,7 +74,8 @@ function labelLastSteps(batch: Batch, threshold: number, { hard, soft, valid }: 
 /**
  * Step labels of Math-Shepherd (arXiv 2312.08935): of N completions started after step k, hard_k = 1 if any is right, soft_k
  * the share that is right; a step without completions has no label, and the last step (nothing follows it) is labelled by
- * the outcome. The chosen label, or the score of a trained reward model, is the reward at the end of each step.
+ * the outcome. The chosen label, or the score of a trained reward model, is the reward on the last policy token of each step; that of a step
+ * without one stands on no token.
  */
 function assign(batch: Batch, p: Params): Batch {
   const { hard, soft, valid } = labelsOf(batch, p);
@@ -86,8 +88,11 @@ function assign(batch: Batch, p: Params): Batch {
     "steps.reward": { values: reward, valid: p.reward_from === "prm" ? null : valid },
   };
   if (!batch.hasLevel("token")) return batch.with(columns);
+  const { starts } = tokenSpans(batch, "step");
   const tokens = batch.zeros("token");
-  scatterAdd(unitsOf(batch, "step"), reward, tokens);
+  slots(batch, "step").forEach((slot, row) => {
+    if (slot >= starts[row]) tokens[slot] = reward[row];
+  });
   return batch.with({ ...columns, "tokens.reward": tokens });
 }
 
