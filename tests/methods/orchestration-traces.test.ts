@@ -198,3 +198,8 @@ test("all turns are trained on request, and equal rewards give nothing", () => {
   expect(credit("orchestration-traces", equal)).toEqual([0, 0]);
   expect(() => credit("orchestration-traces", [{ id: "x", reward: 1, turns: { event: [] } }])).toThrow(InputError);
 });
+
+test("an event without a type is refused", () => {
+  const turns = { end: [1, 2], agent: ["lead", "w"], role: ["orchestrator", "worker"], event: ["spawn", null] };
+  expect(() => credit("orchestration-traces", [{ id: "a", reward: 1, tokens: { id: [1, 2] }, turns }])).toThrow(/type/);
+});

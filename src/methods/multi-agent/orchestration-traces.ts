@@ -39,6 +39,8 @@ function texts(batch: Batch, path: string): readonly unknown[] {
 function rewardsOf(batch: Batch, p: Params): Float64Array {
   const perf = batch.numbers("rollout.reward");
   const event = batch.strings("turns.event");
+  const untyped = event.indexOf(null);
+  if (untyped >= 0) throw batch.wrongValue("turns.event", untyped, "the type of an event", "null");
   const to = texts(batch, "turns.to");
   const agent = texts(batch, "turns.agent");
   const offsets = batch.offsets("turn");
