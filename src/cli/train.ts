@@ -236,7 +236,8 @@ async function run(flags: Flags, version: string): Promise<void> {
   const { terminal } = await import("./render/terminal.ts");
   const lines = resultLines(outcome, config, terminal(flags));
   process.stdout.write(`${lines.join("\n")}\n`);
-  process.stderr.write(`${folder.path}: config.json, metrics.parquet, rollouts, checkpoints, report.html\n`);
+  const parts = ["config.json", "metrics.parquet", "rollouts", "checkpoints", ...(flags.report ? ["report.html"] : [])];
+  process.stderr.write(`${folder.path}: ${parts.join(", ")}\n`);
 }
 
 const examples = `

@@ -216,6 +216,27 @@ test("rollouts are in the wire format, with credit and truth", async () => {
   );
 });
 
+test("token by token every action is a step, with the verdict of the environment", async () => {
+  const settings = { updates: 1, groups: 2, group_size: 4 };
+  const make = async (policy: "tabular" | "transformer") => {
+    const options = await runOf({ environment: "arithmetic", methods: "vineppo", policy: "tabular", settings });
+    const policyParams = { layers: 1, width: 16, heads: 2 };
+    const chosen =
+      policy === "tabular" ? options : await runOf({ environment: "arithmetic", policy, policyParams, settings });
+    return batchOf(await eventsOf({ ...chosen, rolloutsEvery: 1 }));
+  };
+  for (const policy of ["tabular", "transformer"] as const) {
+    const batch = await make(policy);
+    expect(batchFaults(batch).size).toBe(0);
+    const chosen = Array.from(batch.numbers("tokens.mask")).filter((mask) => mask === 1).length;
+    expect(batch.count("step")).toBe(chosen);
+    expect(new Set(batch.numbers("steps.prm")).size).toBeGreaterThan(1);
+    expect(batch.has("steps.mc_value")).toBe(policy === "tabular");
+    // A response is one turn until the environment answers.
+    expect(batch.count("turn")).toBeLessThan(chosen / 2);
+  }
+});
+
 test("what training sees and the truth are kept apart", async () => {
   const settings = { updates: 1, groups: 4, group_size: 8 };
   const run = async (reward: "steps" | "true") => {

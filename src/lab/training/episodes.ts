@@ -22,7 +22,15 @@ export interface Turn {
   reward: number;
   /** Tokens of the trace up to here, this turn included. */
   end: number;
-  /** The environment's own verdict on the action; null where it has none. */
+  /** The environment's own verdict on the (last) action; null where it has none. */
+  verdict: number | null;
+}
+
+/** One action: a whole turn, or one token of it. */
+export interface Action {
+  /** Tokens of the trace up to here, what followed the action included. */
+  end: number;
+  reward: number;
   verdict: number | null;
 }
 
@@ -31,13 +39,14 @@ export interface Episode {
   start: Start;
   prompt: string;
   turns: Turn[];
+  actions: Action[];
   trace: Trace;
   /** Sum of the rewards of the steps: what training may see. */
   reward: number;
   /** What the verifier says. */
   trueReward: number;
   meta: Readonly<Record<string, unknown>>;
-  /** States after the turns but the last, where they were asked for. */
+  /** States after the actions but the last, where they were asked for. */
   snapshots: unknown[];
   /** log π(right answer | an answer is given now) before each turn, where it was asked for and the answer is known. */
   beliefs: number[];
@@ -65,7 +74,7 @@ export class Stage {
 
 export interface PlayOptions {
   sampling: Sampling;
-  /** Keeps the state after every turn. */
+  /** Keeps the state after every action. */
   snapshots?: boolean;
   /** Asks before every turn how likely the right answer is. */
   beliefs?: boolean;
@@ -109,7 +118,7 @@ function begin(environment: Environment, session: Session, start: Start, withAns
     slot: session.open(prompt),
     random: new Random(start.draw),
     done: false,
-    episode: { start, prompt, turns: [], reward: 0, trueReward: 0, meta: {}, snapshots: [], beliefs: [] },
+    episode: { start, prompt, turns: [], actions: [], reward: 0, trueReward: 0, meta: {}, snapshots: [], beliefs: [] },
     open: false,
     answer: withAnswer ? answerOf(environment) : null,
   };
@@ -133,9 +142,10 @@ function take(running: Running, session: Session, action: string, keepSnapshots:
     last.verdict = verdict;
   } else episode.turns.push({ agent, view, action, observation, reward, end, verdict });
   running.open = environment.facts.level === "token" && observation === "";
+  episode.actions.push({ end, reward, verdict });
   episode.reward += reward;
   running.done = done;
-  if (keepSnapshots && !done && !running.open) episode.snapshots.push(environment.snapshot());
+  if (keepSnapshots && !done) episode.snapshots.push(environment.snapshot());
 }
 
 function believe({ answer, open, slot, environment, episode }: Running, session: Session): void {

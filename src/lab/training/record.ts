@@ -8,6 +8,8 @@ import { callOf, choosesActions, type Episode, goldCalls } from "./episodes.ts";
 export interface Extras {
   /** [episode][turn]; null = missing. */
   turns?: Readonly<Record<string, readonly (readonly (number | string | null)[])[]>>;
+  /** [episode][action]; every action is a step. */
+  steps?: Readonly<Record<string, readonly (readonly (number | string | null)[])[]>>;
   /** One number per token of all traces, trace after trace; 0 on tokens that only the rollout has. */
   tokens?: Readonly<Record<string, ArrayLike<number>>>;
   /** [episode] */
@@ -23,9 +25,6 @@ export interface Recorded {
   /** Tokens of all traces. */
   traceTokens: number;
 }
-
-/** Columns of turns that methods look for among the steps: here every turn is one step. */
-const stepNames = ["prm", "mc_value", "mc_correct", "mc_total"];
 
 /** Ids of observations lie behind those of actions. */
 const firstObservation = 2 ** 20;
@@ -81,6 +80,21 @@ class TokenWriter {
   }
 }
 
+/** Every action as a step, where something is known of single actions; ends are those of the rollout's tokens. */
+function stepsOf(policy: Policy, { actions, turns }: Episode, index: number, extras: Extras) {
+  const steps: Columns = {};
+  if (actions.some(({ verdict }) => verdict !== null)) steps.prm = actions.map(({ verdict }) => verdict);
+  for (const [name, values] of Object.entries(extras.steps ?? {})) steps[name] = [...values[index]];
+  let observations = 0;
+  let turn = 0;
+  const ends = actions.map(({ end }) => {
+    // Rollouts of policies that choose whole actions have a token for each observation; their traces do not.
+    if (turns[turn].end === end && turns[turn++].observation !== "" && choosesActions(policy)) observations++;
+    return end + observations;
+  });
+  return { ends, steps };
+}
+
 function rolloutOf(
   policy: Policy,
   episode: Episode,
@@ -92,6 +106,7 @@ function rolloutOf(
   const tokens = new TokenWriter(policy, episode, extras.tokens, place.first);
   const turns: Columns = {};
   const gold = goldCalls(episode);
+  const { ends, steps } = stepsOf(policy, episode, index, extras);
   let from = 0;
   episode.turns.forEach(({ end, view, action, observation, agent, reward, verdict }, t) => {
     for (let k = from; k < end; k++) tokens.token(k);
@@ -111,7 +126,6 @@ function rolloutOf(
   });
   const signals: Record<string, number> = { true_reward: episode.trueReward };
   for (const [name, values] of Object.entries(extras.signals ?? {})) signals[name] = values[index];
-  const steps = Object.fromEntries(stepNames.flatMap((name) => (name in turns ? [[name, turns[name]]] : [])));
   return {
     id: place.id,
     group: episode.start.group,
@@ -120,7 +134,7 @@ function rolloutOf(
     signals,
     tokens: tokens.columns,
     turns,
-    ...(Object.keys(steps).length === 0 ? {} : { steps: { end: turns.end, ...steps } }),
+    ...(Object.keys(steps).length === 0 ? {} : { steps: { end: ends, ...steps } }),
     meta: { ...episode.meta, prompt: episode.prompt, seed: episode.start.seed },
   };
 }

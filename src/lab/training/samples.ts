@@ -31,11 +31,11 @@ export function replayed(
 
 /** Mean rewards of continuations. */
 export interface Continued {
-  /** Reward so far plus the mean of what came after each turn, [episode][turn]; after the last turn the reward itself. */
+  /** Reward so far plus the mean of what came after each action, [episode][action]; after the last one the reward itself. */
   after: number[][];
-  /** The same before the first turn. */
+  /** The same before the first action. */
   before: Float64Array;
-  /** How many of the continuations after each turn ended with more than half of the reward, [episode][turn]. */
+  /** How many of the continuations after each action ended with more than half of the reward, [episode][action]. */
   right: number[][];
   /** Turns that were played for it. */
   turns: number;
@@ -58,7 +58,7 @@ function playOn(environment: Environment, policy: Policy, random: Random): { rew
 }
 
 /**
- * Monte Carlo values after every turn: `samples` continuations from each snapshot. For policies that choose by what they
+ * Monte Carlo values after every action: `samples` continuations from each snapshot. For policies that choose by what they
  * know now; the chance of the environment goes on from where the snapshot left it, each continuation with actions of its own.
  */
 export function continuations(
@@ -83,13 +83,13 @@ export function continuations(
     return { value: soFar + sum / samples, right };
   };
   episodes.forEach((episode, i) => {
-    const { start, turns, snapshots } = episode;
+    const { start, actions, snapshots } = episode;
     const task = (environment.tasks ?? 1) > 1 ? start.task : undefined;
     out.before[i] = run(0, () => environment.reset(start.seed, task)).value;
     let soFar = 0;
-    const found = turns.map(({ reward }, t) => {
+    const found = actions.map(({ reward }, t) => {
       soFar += reward;
-      if (t === turns.length - 1) return { value: soFar, right: soFar > 0.5 ? samples : 0 };
+      if (t === actions.length - 1) return { value: soFar, right: soFar > 0.5 ? samples : 0 };
       return run(soFar, () => environment.restore(snapshots[t]));
     });
     out.after.push(found.map(({ value }) => value));

@@ -31,18 +31,24 @@ export interface Supply {
 type Cells = (number | string | null)[];
 type Writable = {
   turns: Record<string, readonly Cells[]>;
+  steps: Record<string, readonly Cells[]>;
   tokens: Record<string, ArrayLike<number>>;
   signals: Record<string, ArrayLike<number>>;
 };
 
-/** Numbers of turns on the tokens of their actions, one per token of all traces. */
-function onTokens(episodes: readonly Episode[], value: (episode: number, turn: number, token: number) => number) {
+/** Numbers of rows (turns, or single actions) on the tokens of their actions, one per token of all traces. */
+function onTokens(
+  episodes: readonly Episode[],
+  value: (episode: number, row: number, token: number) => number,
+  rowsOf: (episode: Episode) => readonly { end: number }[] = ({ turns }) => turns,
+) {
   const out = new Float64Array(episodes.reduce((sum, { trace }) => sum + trace.tokens.length, 0));
   let at = 0;
-  episodes.forEach(({ turns, trace }, i) => {
+  episodes.forEach((episode, i) => {
+    const { trace } = episode;
     let k = 0;
-    turns.forEach(({ end }, t) => {
-      for (; k < end; k++, at++) if (trace.mask[k] === 1) out[at] = value(i, t, k);
+    rowsOf(episode).forEach(({ end }, row) => {
+      for (; k < end; k++, at++) if (trace.mask[k] === 1) out[at] = value(i, row, k);
     });
   });
   return out;
@@ -160,18 +166,22 @@ function sampledColumns(context: SupplyContext, episodes: readonly Episode[], ou
   const names = ["steps.mc_value", "steps.mc_correct", "signals.mc_value_0", "tokens.mc_value"];
   if (!choosesActions(policy) || !names.some((name) => wanted.has(name))) return extra;
   const { after, before, right, turns } = continuations(stage, policy, episodes, settings.mc_samples, random);
-  out.turns.mc_value = after;
-  out.turns.mc_correct = right;
-  out.turns.mc_total = right.map((row) => row.map(() => settings.mc_samples));
+  out.steps.mc_value = after;
+  out.steps.mc_correct = right;
+  out.steps.mc_total = right.map((row) => row.map(() => settings.mc_samples));
   out.signals.mc_value_0 = before;
-  out.tokens.mc_value = onTokens(episodes, (i, t) => (t === 0 ? before[i] : after[i][t - 1]));
+  out.tokens.mc_value = onTokens(
+    episodes,
+    (i, a) => (a === 0 ? before[i] : after[i][a - 1]),
+    ({ actions }) => actions,
+  );
   return extra + turns;
 }
 
 /** Everything beyond what was recorded that the methods of an arm may read and that can be had here. */
 export function supply(context: SupplyContext, episodes: readonly Episode[]): Supply {
   const { reference, truth, policy, wanted } = context;
-  const out: Writable = { turns: {}, tokens: {}, signals: {} };
+  const out: Writable = { turns: {}, steps: {}, tokens: {}, signals: {} };
   valueColumns(context, episodes, out);
   choiceColumns(context, episodes, out);
   beliefColumns(context, episodes, out);
