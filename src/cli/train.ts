@@ -244,7 +244,7 @@ const examples = `
 Examples:
   apportion train --env key-door --methods grpo,igpo,tempo --seeds 5
   apportion train --env chain --env-param length=6 --methods grpo,rloo --updates 300 --out runs/chain
-  apportion train --env key-door --methods gae,par+grpo -p gae.lam=0.9 --set loss=gspo --set kl_coef=0.01
+  apportion train --env key-door --methods gae,kl-shaping+reinforce-pp -p gae.lam=0.9 --set loss=gspo
   apportion train --resume --out runs/chain
 
 Methods: a,b trains each of them alone, from the same seeds; a+b runs b on what a wrote, for methods that only change

@@ -288,7 +288,9 @@ test("errors name what is missing", async () => {
   expect(prime.message).toContain("method prime");
   expect(prime.message).toContain("key-door");
   const shaping = (await failing({ methods: "kl-shaping" })) as InputError;
-  expect(shaping.message).toMatch(/writes no advantage.*kl-shaping\+grpo/);
+  expect(shaping.message).toMatch(/writes no advantage.*kl-shaping\+reinforce-pp/);
+  const par = (await failing({ methods: "par" })) as InputError;
+  expect(par.message).toContain("par+grpo -p grpo.reward_column=rollout.reward_shaped");
   const hindsight = (await failing({ methods: "hindsight" })) as InputError;
   expect(hindsight.message).toContain("turns.hindsight_logprob");
   expect(() => settleTraining({ group_sizes: 3 } as unknown as Settings)).toThrow(

@@ -94,8 +94,14 @@ function advantages(
     method: id,
     expected: "tokens.advantage, turns.advantage, steps.advantage or rollout.advantage",
     got: writes.join(", "),
-    hint: `let a method that reads them follow: ${calls.map(({ method }) => method.id).join("+")}+grpo`,
+    hint: `let a method that reads them follow: ${calls.map(({ method }) => method.id).join("+")}+${followerOf(writes)}`,
   });
+}
+
+/** A method that learns from rewards which another one has changed, as it is asked for on the command line. */
+function followerOf(writes: readonly string[]): string {
+  if (writes.includes("tokens.reward")) return "reinforce-pp";
+  return writes.includes("rollout.reward_shaped") ? "grpo -p grpo.reward_column=rollout.reward_shaped" : "grpo";
 }
 
 /** `rollout.weight` and `rollout.keep`, spread over policy tokens. */
