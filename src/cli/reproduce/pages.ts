@@ -20,7 +20,8 @@ reported so.
 
 **shown**: every claimed relation was found; **mixed**: some; **not shown**: none. An honest limit is a relation that
 the card asks to show as well; it does not count for the verdict. Numbers are means over seeds ± half of the 95 %
-confidence interval. \`apportion reproduce --all --out docs\` makes this page; the numbers of every seed lie beside it as JSON.
+confidence interval, seconds the time of all trials one after the other on the machine that made the page.
+\`apportion reproduce --all --out docs\` makes it; the numbers of every seed lie beside it as JSON.
 `;
 
 function overview(all: readonly Evidence[]): string {
