@@ -68,6 +68,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   "r-to-q": () => import("./r-to-q.ts"),
   r3l: () => import("./r3l.ts"),
   "reasoning-sql": () => import("./reasoning-sql.ts"),
+  "regret-preference": () => import("./regret-preference.ts"),
   "reinforce-pp": () => import("./reinforce-pp.ts"),
   remax: () => import("./remax.ts"),
   "rest-mcts": () => import("./rest-mcts.ts"),

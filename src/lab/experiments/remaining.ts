@@ -1,6 +1,5 @@
 /** Cards whose claim has no experiment yet, each with the reason. Every card is either here or in the registry. */
 export const remaining: Readonly<Record<string, string>> = {
   euphonium: "needs a flow model: follows later",
-  "regret-preference": "needs a reward model to be trained: follows later",
   "soar-diffusion": "needs a flow model: follows later",
 };

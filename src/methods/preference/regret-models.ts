@@ -50,6 +50,23 @@ function softMaximum(values: readonly number[], temperature: number): number {
 
 const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, k) => sum + x * b[k], 0);
 
+/**
+ * Value of a state by the successor features of candidate policies, V = Σ_k p_k x_k with x_k = ψ_k·w and p the softmax of
+ * x / T; and its slope by w, Σ_k p_k (1 + (x_k − V) / T) ψ_k.
+ */
+export function linearValue(psi: Segment["psi_start"], w: readonly number[], temperature: number) {
+  const values = psi.map((features) => dot(features, w));
+  const value = softMaximum(values, temperature);
+  const norm = logSumExp(values.map((x) => (x - value) / temperature));
+  const slope = new Array<number>(w.length).fill(0);
+  values.forEach((x, k) => {
+    const above = (x - value) / temperature;
+    const share = Math.exp(above - norm) * (1 + above);
+    for (let f = 0; f < slope.length && share !== 0; f++) slope[f] += share * psi[k][f];
+  });
+  return { value, slope };
+}
+
 /** A trajectory segment by its features, and the successor features of candidate policies at its first and last state. */
 export interface Segment {
   phi: readonly number[];
