@@ -26,6 +26,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   "duration-aware": () => import("./duration-aware.ts"),
   "early-rejection": () => import("./early-rejection.ts"),
   "entropy-critical": () => import("./entropy-critical.ts"),
+  euphonium: () => import("./euphonium.ts"),
   "fin-prm": () => import("./fin-prm.ts"),
   "fl-gfn": () => import("./fl-gfn.ts"),
   gae: () => import("./gae.ts"),

@@ -1,5 +1,4 @@
 /** Cards whose claim has no experiment yet, each with the reason. Every card is either here or in the registry. */
 export const remaining: Readonly<Record<string, string>> = {
-  euphonium: "needs a flow model: follows later",
   "soar-diffusion": "needs a flow model: follows later",
 };
