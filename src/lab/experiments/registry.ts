@@ -81,6 +81,7 @@ export const experiments: Readonly<Record<string, () => Promise<{ experiment: Ex
   scir: () => import("./scir.ts"),
   shapley: () => import("./shapley.ts"),
   slate: () => import("./slate.ts"),
+  "soar-diffusion": () => import("./soar-diffusion.ts"),
   "soar-teacher": () => import("./soar-teacher.ts"),
   "sotopia-rl": () => import("./sotopia-rl.ts"),
   spo: () => import("./spo.ts"),

@@ -79,7 +79,7 @@ function labelsOf(pairs: readonly (readonly [Walk, Walk])[], values: readonly nu
  * Reward weights of the lowest loss among every tenth step of Adam. Scores are minus the regret, φ·w + V(end) − V(start), or the
  * partial return φ·w where no candidate policies are given.
  */
-function fit(
+function learn(
   pairs: readonly (readonly [Segment, Segment])[],
   labels: readonly [number, number][],
   candidates: readonly number[][][],
@@ -141,8 +141,8 @@ function trial(seed: number, scale: Scale): Trial {
   };
   return {
     measures: {
-      "regret model, scaled return": scaledReturn(fit(pairs, labels, candidates, size.steps)),
-      "partial return, scaled return": scaledReturn(fit(pairs, labels, [], size.steps)),
+      "regret model, scaled return": scaledReturn(learn(pairs, labels, candidates, size.steps)),
+      "partial return, scaled return": scaledReturn(learn(pairs, labels, [], size.steps)),
     },
   };
 }
