@@ -88,17 +88,22 @@ export class DenseNetwork {
     let above: Float64Array = output.map((x, k) => 2 * weight * (x - target[k]));
     for (let l = this.#layers.length - 1; l >= 0; l--) {
       const { from, to, weight, weightGradient, biasGradient, input: x, inputSlope, inputGradient } = this.#layers[l];
-      inputGradient.fill(0);
-      for (let j = 0, w = 0; j < to; j++) {
+      for (let j = 0; j < to; j++) {
         const slope = above[j];
+        const row = j * from;
         biasGradient[j] += slope;
-        for (let i = 0; i < from; i++, w++) {
-          weightGradient[w] += slope * x[i];
-          inputGradient[i] += slope * weight[w];
-        }
+        for (let i = 0; i < from; i++) weightGradient[row + i] += slope * x[i];
+      }
+      // What the network itself is given needs no gradient.
+      if (l === 0) return;
+      inputGradient.fill(0);
+      for (let j = 0; j < to; j++) {
+        const slope = above[j];
+        const row = j * from;
+        for (let i = 0; i < from; i++) inputGradient[i] += slope * weight[row + i];
       }
       // Inputs of all layers but the first went through the activation.
-      for (let i = 0; i < from && l > 0; i++) inputGradient[i] *= inputSlope[i];
+      for (let i = 0; i < from; i++) inputGradient[i] *= inputSlope[i];
       above = inputGradient;
     }
   }

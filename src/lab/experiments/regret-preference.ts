@@ -193,5 +193,7 @@ export const experiment: Experiment = {
   ],
   notes:
     "Weights start at 0. Values have discount 0.999, sums on a segment none, so that regret is that of the end points. " +
-    "Doubling the pairs by swapping them changes nothing in this loss and is left out.",
+    "Doubling the pairs by swapping them changes nothing in this loss and is left out. Segments start outside the cells that " +
+    "end the grid; where they may start in them (12 grids), the model of partial returns is near-optimal in all of them. " +
+    "In 36 further grids it was in 5, so that its share seems to be nearer to 15 % than to none.",
 };
