@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
+import type { RolloutObject } from "../../src/rollouts/index.ts";
 import { credit } from "./credit.ts";
 
 const channels = { a: 1 };
 
 test("without the process part the process scores may be missing", () => {
-  const pair = (prm?: (number | null)[]) => [
+  const pair = (prm?: (number | null)[]): RolloutObject[] => [
     { id: "x", group: "g", rewards: { a: 1 }, steps: prm === undefined ? { sigma: [1, 0.5] } : { prm } },
     { id: "y", group: "g", rewards: { a: 3 }, steps: { sigma: [1, 0.5] } },
   ];
