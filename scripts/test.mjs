@@ -15,7 +15,7 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 const slow = [
   "tests/browser/**",
   "tests/fuzz/**",
-  "tests/cli/{assign,bad-input,bench,certify,commands,import-export,memory,reproduce,runs,serve,signals,starc,train,vectors,views}*.test.ts",
+  "tests/cli/{advise,assign,bad-input,bench,certify,commands,import-export,memory,reproduce,runs,serve,signals,starc,train,vectors,views}*.test.ts",
   "tests/lab/{certificates,experiments,training}.test.ts",
   "tests/pipeline/threads.test.ts",
   "**/*.slow.test.ts",
