@@ -37,9 +37,11 @@ test("the binary serves, finishes what is under way, and ends", async () => {
   });
   const init = { method: "POST", headers: { "content-type": "application/x-ndjson" }, body, duplex: "half" };
   const answer = fetch(`${url}/v1/assign?method=grpo`, init as RequestInit);
-  await expect.poll(async () => (await fetch(`${url}/metrics`)).text()).toContain("apportion_http_requests_running 2");
+  await expect
+    .poll(async () => (await fetch(`${url}/metrics`)).text(), { timeout: 20_000 })
+    .toContain("apportion_http_requests_running 2");
   child.kill("SIGTERM");
-  await expect.poll(said).toContain("waiting for requests under way");
+  await expect.poll(said, { timeout: 20_000 }).toContain("waiting for requests under way");
   finish('{"id":"b","group":"g","reward":0}\n');
   expect((await (await answer).text()).trim().split("\n")).toHaveLength(2);
   expect((await ended)[0]).toBe(0);

@@ -54,7 +54,11 @@ test("limits on size, rate and requests at a time", async () => {
   });
   held.on("error", () => {}); // it is cut off below
   held.write('{"id":');
-  await expect.poll(async () => (await busy.post("/v1/assign", { method: "grpo", rollouts })).status).toBe(503);
+  await expect
+    .poll(async () => (await busy.post("/v1/assign", { method: "grpo", rollouts })).status, { timeout: 20_000 })
+    .toBe(503);
   held.destroy();
-  await expect.poll(async () => (await busy.post("/v1/assign", { method: "grpo", rollouts })).status).toBe(200);
+  await expect
+    .poll(async () => (await busy.post("/v1/assign", { method: "grpo", rollouts })).status, { timeout: 20_000 })
+    .toBe(200);
 });

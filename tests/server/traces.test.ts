@@ -48,7 +48,7 @@ test("what is no trace is refused, a bomb before it bursts", async () => {
 });
 
 test("an outcome may come while a trace is under way, or after it was stored", async () => {
-  const { ask, post } = await serving({ traces: { grace: 400 } });
+  const { ask, post } = await serving({ traces: { grace: 2000 } });
   const ids = [7, 8].map((trace) => trace.toString(16).padStart(32, "0"));
   const open = (trace: number) => request(trace, [{ id: 1, attributes: { "gen_ai.operation.name": "chat" } }]);
   for (const trace of [7, 8])
