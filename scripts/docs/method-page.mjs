@@ -110,7 +110,8 @@ export async function methodPage(method, source, file, runCase, claim) {
   if (worked !== null) parts.push("## Worked example", worked);
   if (claim !== undefined) {
     const found = claim.findings.map(
-      ({ expected, measured, holds }) => `| ${expected} | ${measured} | ${holds ? "yes" : "no"} |`,
+      ({ kind, expected, measured, holds }) =>
+        `| ${kind === "limit" ? "limit: " : ""}${expected} | ${measured} | ${holds ? "yes" : "no"} |`,
     );
     parts.push(
       "## Claim",
