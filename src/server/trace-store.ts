@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { rolloutOfTrace } from "../formats/otlp/rollout.ts";
 import type { Span } from "../formats/otlp/span.ts";
 import { batchFromObjects, InputError, type RolloutObject } from "../rollouts/index.ts";
+import { tracesOf } from "../workspace/query.ts";
 import type { RunWriter } from "../workspace/run-writer.ts";
 import type { Workspace } from "../workspace/workspace.ts";
 import { Journal } from "./journal.ts";
@@ -44,12 +45,12 @@ export class TraceStore {
   readonly #grace: number;
   readonly #patience: number;
   readonly #pending = new Map<string, Pending>();
+  /** Traces whose rollouts are in the run, whatever they are named. */
+  readonly #made = new Set<string>();
   /** How many pending traces have lines in a segment. */
   readonly #inUse = new Map<number, number>();
   readonly #timer: NodeJS.Timeout;
   #flushing: Promise<void> = Promise.resolve();
-  /** Spans that were taken since the start. */
-  spans = 0;
 
   private constructor(
     journal: Journal,
@@ -71,6 +72,8 @@ export class TraceStore {
     const writer = (await workspace.has(run)) ? await workspace.append(run) : null;
     const journal = await Journal.open(join(workspace.folder, "traces"));
     const store = new TraceStore(journal, writer, () => workspace.create(run, { source: "OTLP" }), options);
+    const files = writer === null ? [] : await workspace.files(run);
+    if (files.length > 0) for (const trace of await tracesOf(files)) store.#made.add(trace);
     for (const segment of await journal.segments()) {
       for await (const line of journal.read(segment)) store.#take(line as Span | PostedReward, segment);
     }
@@ -99,7 +102,6 @@ export class TraceStore {
     if (spans.length === 0) return;
     const segment = await this.#journal.append(spans);
     for (const span of spans) this.#take(span, segment);
-    this.spans += spans.length;
   }
 
   /** Notes the outcome of a trace that is not complete yet. @returns false when there is no such trace. */
@@ -123,16 +125,17 @@ export class TraceStore {
     for (let from = 0; from < due.length; from += most) {
       const part = due.slice(from, from + most);
       const fresh = new Map<string, RolloutObject>();
-      for (const [, trace] of part) {
-        const rollout = rolloutOf(trace);
+      for (const [traceId, trace] of part) {
+        const rollout = this.#made.has(traceId) ? null : rolloutOf(trace);
         if (rollout === null) continue;
         const isTaken = (id: string) => this.#writer?.has(id) === true || fresh.has(id);
-        if (isTaken(rollout.id)) rollout.id = trace.spans[0].traceId; // two traces that were given one name
+        if (isTaken(rollout.id)) rollout.id = traceId; // two traces that were given one name
         if (!isTaken(rollout.id)) fresh.set(rollout.id, rollout);
       }
       if (fresh.size > 0) {
         this.#writer ??= await this.#create();
         await this.#writer.append(batchFromObjects([...fresh.values()]));
+        for (const { meta } of fresh.values()) this.#made.add(meta?.trace_id as string);
       }
       for (const [id, trace] of part) this.#release(id, trace);
     }

@@ -1,4 +1,4 @@
-import { DuckDBInstance, type DuckDBType, DuckDBTypeId, type Json } from "@duckdb/node-api";
+import { type DuckDBConnection, DuckDBInstance, type DuckDBType, DuckDBTypeId, type Json } from "@duckdb/node-api";
 import { InputError, jaggedKeys } from "../rollouts/index.ts";
 import type { RunSummary, Workspace } from "./workspace.ts";
 
@@ -9,30 +9,41 @@ const list = (files: readonly string[]) => `[${files.map(text).join(", ")}]`;
 /** Columns that every view has besides those of its level. */
 const keys: readonly string[] = ["run", "rollout", "group", "index"];
 
-/** Ids of the rollouts in Parquet files. */
-export async function idsOf(files: readonly string[]): Promise<string[]> {
+/** Does some work in a database in memory that is gone afterwards. */
+async function inDatabase<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
   const database = await DuckDBInstance.create(":memory:");
   try {
-    const connection = await database.connect();
-    const reader = await connection.runAndReadAll(`select id from read_parquet(${list(files)}, union_by_name = true)`);
-    return reader.getColumns()[0]?.map(String) ?? [];
+    return await work(await database.connect());
   } finally {
     database.closeSync();
   }
 }
 
+/** The cells of a column that SQL gives, as text; null where they are. */
+function cellsOf(sql: string): Promise<(string | null)[]> {
+  return inDatabase(async (connection) => {
+    const [cells = []] = (await connection.runAndReadAll(sql)).getColumns();
+    return cells.map((cell) => (cell === null ? null : String(cell)));
+  });
+}
+
+/** Ids of the rollouts in Parquet files. */
+export async function idsOf(files: readonly string[]): Promise<string[]> {
+  return (await cellsOf(`select id from read_parquet(${list(files)}, union_by_name = true)`)) as string[];
+}
+
+/** Traces that the rollouts in Parquet files came from (`meta.trace_id`). */
+export async function tracesOf(files: readonly string[]): Promise<string[]> {
+  const source = `read_parquet(${list(files)}, union_by_name = true)`;
+  const traces = await cellsOf(`select json_extract_string(meta, '$.trace_id') from ${source}`);
+  return traces.filter((trace) => trace !== null);
+}
+
 /** Which of several Parquet files holds a rollout. */
 export async function fileOf(files: readonly string[], id: string): Promise<string | null> {
-  const database = await DuckDBInstance.create(":memory:");
-  try {
-    const connection = await database.connect();
-    const source = `read_parquet(${list(files)}, union_by_name = true, filename = true)`;
-    const reader = await connection.runAndReadAll(`select filename from ${source} where id = ${text(id)} limit 1`);
-    const [path] = reader.getColumns()[0] ?? [];
-    return path === undefined ? null : String(path);
-  } finally {
-    database.closeSync();
-  }
+  const source = `read_parquet(${list(files)}, union_by_name = true, filename = true)`;
+  const [path = null] = await cellsOf(`select filename from ${source} where id = ${text(id)} limit 1`);
+  return path;
 }
 
 /** One row per rollout of all runs; the rollout's own columns as they are named in Parquet. */
@@ -109,9 +120,7 @@ export async function query(workspace: Workspace, sql: string, limit = 1000): Pr
   const files = await Promise.all(
     runs.map(async (run) => ({ name: run.name, files: await workspace.files(run.name) })),
   );
-  const database = await DuckDBInstance.create(":memory:");
-  try {
-    const connection = await database.connect();
+  return inDatabase(async (connection) => {
     for (const statement of runsTable(runs)) await connection.run(statement);
     await connection.run(rolloutsView(files));
     const described = await connection.runAndReadAll("describe rollouts");
@@ -126,7 +135,5 @@ export async function query(workspace: Workspace, sql: string, limit = 1000): Pr
     });
     const rows = plainNumbers(reader.getRowsJson(), reader.columnTypes());
     return { columns: reader.deduplicatedColumnNames(), rows: rows.slice(0, limit), more: rows.length > limit };
-  } finally {
-    database.closeSync();
-  }
+  });
 }

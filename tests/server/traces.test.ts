@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
-import { encodeRequest } from "../../src/formats/otlp/protobuf.ts";
 import { spansOf } from "../../src/formats/otlp/span.ts";
 import { TraceStore } from "../../src/server/trace-store.ts";
 import { query } from "../../src/workspace/query.ts";
 import { Workspace } from "../../src/workspace/workspace.ts";
+import { encodeRequest } from "../formats/otlp/encode.ts";
 import { aiSdk, genAi, openInference, request } from "../formats/otlp/requests.ts";
 import { serving } from "./serving.ts";
 
@@ -88,5 +88,27 @@ test("what was acknowledged is there after a start anew, once, and the journal l
   expect(await rollouts()).toBe(6);
   expect(journal()).toEqual([]);
   await third.close();
+  await first.close();
+});
+
+test("a trace that names its rollout makes one, also when its spans are read again; two that share a name make two", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "apportion-traces-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const workspace = await Workspace.open(folder);
+  const attributes = { "gen_ai.operation.name": "chat", "apportion.rollout.id": "mine" };
+  const named = (trace: number) => spansOf(request(trace, [{ id: 1, attributes }]));
+  const ids = async () => (await query(workspace, "select id from rollouts order by id")).rows.flat();
+  const first = await TraceStore.open(workspace, { grace: 1e9 });
+  await first.add(named(1));
+  await first.flush(true);
+  await first.add(named(1)); // sent twice
+  await first.flush(true);
+  expect(await ids()).toEqual(["mine"]);
+  // Its journal is still there: as if the process had been killed before it let go of it.
+  const second = await TraceStore.open(workspace, { grace: 1e9 });
+  await second.add(named(2));
+  await second.flush(true);
+  expect(await ids()).toEqual(["00000000000000000000000000000002", "mine"]);
+  await second.close();
   await first.close();
 });

@@ -42,7 +42,8 @@ const messages: Record<string, Fields> = {
 const root = protobuf.Root.fromJSON({
   nested: Object.fromEntries(Object.entries(messages).map(([name, fields]) => [name, { fields }])),
 });
-const request = root.lookupType("Request");
+/** An OTLP trace request. */
+export const request = root.lookupType("Request");
 
 interface Encoded {
   resourceSpans?: { scopeSpans?: { spans?: Record<string, unknown>[] }[] }[];
@@ -71,19 +72,4 @@ export function decodeRequest(bytes: Uint8Array): unknown {
     for (const scope of group.scopeSpans ?? []) scope.spans?.forEach(hexIds);
   }
   return decoded;
-}
-
-/** A request in JSON form as protobuf, ids as hexadecimal text: for clients and tests. */
-export function encodeRequest(json: unknown): Uint8Array {
-  const copy = structuredClone(json) as Encoded;
-  for (const group of copy.resourceSpans ?? []) {
-    for (const scope of group.scopeSpans ?? []) {
-      for (const span of scope.spans ?? []) {
-        for (const name of ["traceId", "spanId", "parentSpanId"]) {
-          if (typeof span[name] === "string") span[name] = Buffer.from(span[name], "hex").toString("base64");
-        }
-      }
-    }
-  }
-  return request.encode(request.fromObject(copy)).finish();
 }

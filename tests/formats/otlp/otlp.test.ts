@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeRequest, encodeRequest } from "../../../src/formats/otlp/protobuf.ts";
+import { decodeRequest } from "../../../src/formats/otlp/protobuf.ts";
 import { rolloutOfTrace } from "../../../src/formats/otlp/rollout.ts";
 import { spansOf } from "../../../src/formats/otlp/span.ts";
 import { batchFromObjects, InputError } from "../../../src/rollouts/index.ts";
 import { mutated } from "../../fuzz/mutate.ts";
+import { encodeRequest } from "./encode.ts";
 import { aiSdk, genAi, openInference, request } from "./requests.ts";
 
 test.each([
