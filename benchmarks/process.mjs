@@ -1,24 +1,15 @@
 // Whole processes as a person runs them: rollouts in, credit, rollouts out. Wall time, and the highest memory seen.
 import { spawn } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeRollouts } from "../dist/index.js";
 import { batchOf, column, jagged } from "./data.mjs";
+import { memoryOf } from "./memory.mjs";
 import { human, table } from "./timing.mjs";
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
-
-/** Highest resident memory of a process so far, in bytes; 0 where the system does not tell. */
-function peakMemory(pid) {
-  try {
-    const line = readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmHWM:\s+(\d+) kB/m);
-    return line === null ? 0 : 1024 * Number(line[1]);
-  } catch {
-    return 0;
-  }
-}
 
 /** Runs `apportion` with standard input from a pipe that is filled from `input`; standard output goes into a pipe. */
 function run(args, input) {
@@ -35,7 +26,7 @@ function run(args, input) {
     let memory = 0;
     let complaint = "";
     const watch = setInterval(() => {
-      memory = Math.max(memory, peakMemory(child.pid));
+      memory = Math.max(memory, memoryOf(child.pid, { highest: true }));
     }, 20);
     child.stderr.on("data", (text) => {
       complaint += text;

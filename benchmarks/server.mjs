@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeRollouts } from "../dist/index.js";
 import { batchOf, column, jagged } from "./data.mjs";
+import { memoryOf } from "./memory.mjs";
 import { human, table } from "./timing.mjs";
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
@@ -98,14 +99,6 @@ function traceSpans(trace) {
     endTimeUnixNano: String(1e18 + 10),
     attributes: [attribute("gen_ai.operation.name", operation), attribute("gen_ai.output.messages", messages)],
   }));
-}
-
-function memoryOf(pid) {
-  try {
-    return 1024 * Number(readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmRSS:\s+(\d+) kB/m)?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
 }
 
 /** Spans per second that are acknowledged, from four clients, and memory over the run. */

@@ -8,6 +8,12 @@ export interface Progress {
   stop(): void;
 }
 
+/** How every bar looks; whoever shows one has to stop it when the process ends, since it hides the cursor. */
+export function barOptions(stream: NodeJS.WriteStream, format: string): import("cli-progress").Options {
+  const look = { barCompleteChar: "#", barIncompleteChar: "-", barsize: 30 };
+  return { stream, format, ...look, hideCursor: true, clearOnComplete: true, gracefulExit: false };
+}
+
 const nothing: Progress = { read() {}, stop() {} };
 const patience = 1000;
 
@@ -22,16 +28,8 @@ export function startProgress(stream: NodeJS.WriteStream = process.stderr): Prog
     const { default: progress } = await import("cli-progress");
     if (stopped || latest === null) return;
     const sized = latest.total !== null && latest.total > 0;
-    bar = new progress.SingleBar({
-      stream,
-      format: sized ? "{bar} {percentage}% of {name}, {rollouts} rollouts" : "{rollouts} rollouts from {name}",
-      barCompleteChar: "#",
-      barIncompleteChar: "-",
-      barsize: 30,
-      hideCursor: true,
-      clearOnComplete: true,
-      gracefulExit: false,
-    });
+    const format = sized ? "{bar} {percentage}% of {name}, {rollouts} rollouts" : "{rollouts} rollouts from {name}";
+    bar = new progress.SingleBar(barOptions(stream, format));
     bar.start(latest.total ?? 1, latest.bytes, values(latest));
   };
   const timer = setTimeout(() => void show(), patience);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Experiment } from "../lab/experiments/experiment.ts";
 import { InputError } from "../rollouts/errors.ts";
 import { parseWhole } from "./options.ts";
+import { barOptions } from "./progress.ts";
 import type { Ran } from "./reproduce/pages.ts";
 import type { TimedTrial, TrialKey } from "./reproduce/trial-file.ts";
 import { abortOnInterrupt } from "./signals.ts";
@@ -66,17 +67,7 @@ async function trialBar(total: number): Promise<{ tick(key: TrialKey): void; sto
   const stream = process.stderr;
   if (!stream.isTTY) return { tick() {}, stop() {} };
   const { default: progress } = await import("cli-progress");
-  const format = "{bar} {value} of {total} trials, {card}";
-  const bar = new progress.SingleBar({
-    stream,
-    format,
-    barCompleteChar: "#",
-    barIncompleteChar: "-",
-    barsize: 30,
-    hideCursor: true,
-    clearOnComplete: true,
-    gracefulExit: false,
-  });
+  const bar = new progress.SingleBar(barOptions(stream, "{bar} {value} of {total} trials, {card}"));
   bar.start(total, 0, { card: "" });
   const stop = () => bar.stop();
   process.once("exit", stop); // the bar has hidden the cursor

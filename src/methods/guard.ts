@@ -5,6 +5,10 @@ import type { CardFunction } from "./method.ts";
 function nonFinitePlace(value: unknown, place = ""): string | null {
   if (typeof value === "number") return Number.isFinite(value) ? null : place;
   if (value === null || typeof value !== "object") return null;
+  if (ArrayBuffer.isView(value)) {
+    const at = (value as Float64Array).findIndex((x) => !Number.isFinite(x));
+    return at < 0 ? null : `${place}.${at}`;
+  }
   for (const [key, cell] of Object.entries(value)) {
     const found = nonFinitePlace(cell, `${place}.${key}`);
     if (found !== null) return found;

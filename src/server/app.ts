@@ -86,7 +86,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     }
   });
   for (const type of [mediaTypes.jsonl, "application/jsonl", mediaTypes.arrow]) {
-    app.addContentTypeParser(type, { bodyLimit: streamLimit }, (_request, payload, done) => {
+    app.addContentTypeParser(type, (_request, payload, done) => {
       done(null, limitBytes(payload, streamLimit));
     });
   }

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Environment, type ExactEnvironment, isExact } from "../../src/lab/environments/environment.ts";
 import { environments, makeEnvironment } from "../../src/lab/environments/registry.ts";
-import { EnvironmentTokens } from "../../src/lab/environments/tokens.ts";
 import { splitWords } from "../../src/lab/environments/vocabulary.ts";
 import { Random } from "../../src/lab/random.ts";
 import { players, wins } from "./environment-players.ts";
+import { EnvironmentTokens } from "./environment-tokens.ts";
 
 /** No episode of a registered environment may be longer. */
 const longest = 2000;

@@ -49,24 +49,27 @@ export function titleOf({ label, partial }: EntrySummary): string {
   return partial === null ? label : `${label} (${partial} task${partial === 1 ? "" : "s"})`;
 }
 
-/** What a leaderboard row says, as text, in the order of `leaderboardTitles`. */
-export function leaderboardRow(entry: EntrySummary): string[] {
+/**
+ * What a leaderboard row says, as text, in the order of `leaderboardTitles`.
+ * @param measured how the numbers are written whose intervals matter most: with their margins where there is room.
+ */
+export function leaderboardRow(entry: EntrySummary, measured = fixed): string[] {
   const { overall, episodes, reached, gap } = entry;
   return [
     titleOf(entry),
     needs(entry),
-    fixed(episodes, 0),
+    measured(episodes, 0),
     `${reached.runs}/${reached.of}`,
-    fixed(overall.pearson),
+    measured(overall.pearson),
     fixed(overall.own),
     fixed(overall.sign),
     fixed(overall.top),
-    fixed(overall.luck),
+    measured(overall.luck),
     fixed(overall.cosine),
     biasText(entry),
     fixed(overall.nanoseconds, 0),
     fixed(overall.extra, 1),
-    fixed(gap),
+    measured(gap),
   ];
 }
 

@@ -5,7 +5,7 @@ import type { BenchSummary, EntrySummary } from "../../lab/benchmark/summary.ts"
 import { wrap } from "../render/text.ts";
 import { highlights } from "./highlights.ts";
 import { type Picture, pictures } from "./plots.ts";
-import { biasText, biasWords, fixed, leaderboardTitles, needs, titleOf, withMargin } from "./render.ts";
+import { biasWords, fixed, leaderboardRow, leaderboardTitles, withMargin } from "./render.ts";
 
 const cell = (text: string) => text.replaceAll("|", "\\|");
 
@@ -18,26 +18,11 @@ function table(titles: readonly string[], left: number, rows: readonly (readonly
 }
 
 function leaderboard({ entries }: BenchSummary): string[] {
-  const rows = entries.map((entry) => {
-    const { overall, episodes, reached, gap } = entry;
-    return [
-      titleOf(entry),
-      needs(entry),
-      withMargin(episodes, 0),
-      `${reached.runs}/${reached.of}`,
-      withMargin(overall.pearson),
-      fixed(overall.own),
-      fixed(overall.sign),
-      fixed(overall.top),
-      withMargin(overall.luck),
-      fixed(overall.cosine),
-      biasText(entry),
-      fixed(overall.nanoseconds, 0),
-      fixed(overall.extra, 1),
-      withMargin(gap),
-    ];
-  });
-  return table(leaderboardTitles, 2, rows);
+  return table(
+    leaderboardTitles,
+    2,
+    entries.map((entry) => leaderboardRow(entry, withMargin)),
+  );
 }
 
 const picture = ({ name, about }: Picture) => ["", `![${about}](benchmark/${name}.svg)`, ""];

@@ -1,4 +1,5 @@
 import { InputError } from "../../rollouts/index.ts";
+import type { Block } from "./compiled.ts";
 import type { Coefficients, Evaluation, Parameters, Recorded } from "./policy.ts";
 
 /** Copies of all arrays of a record. */
@@ -14,6 +15,23 @@ export function zerosLike(parameters: Parameters): Parameters {
       values instanceof Float64Array ? new Float64Array(values.length) : new Float32Array(values.length),
     ]),
   );
+}
+
+/** sum ← sum + given, array by array. */
+export function addTo(sum: Parameters, given: Parameters): void {
+  for (const [name, values] of Object.entries(given)) {
+    const into = sum[name];
+    for (let k = 0; k < into.length; k++) into[k] += values[k];
+  }
+}
+
+/** Parameters in single precision with their shapes, on their way to the device. */
+export function blocksOf(
+  parameters: Parameters,
+  shapes: Readonly<Record<string, readonly number[]>>,
+): Record<string, Block> {
+  const block = (name: string): Block => ({ data: parameters[name] as Float32Array, shape: [...shapes[name]] });
+  return Object.fromEntries(Object.keys(parameters).map((name) => [name, block(name)]));
 }
 
 /** @throws InputError when the names are not the same, or an array has another length. */

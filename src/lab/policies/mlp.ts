@@ -3,6 +3,8 @@ import { InputError } from "../../rollouts/index.ts";
 import { Random } from "../random.ts";
 import { ActionList } from "./action-list.ts";
 import {
+  addTo,
+  blocksOf,
   copied,
   countTokens,
   emptyEvaluation,
@@ -15,7 +17,6 @@ import { bucket } from "./buckets.ts";
 import { ChoiceSession, type Outlook } from "./choice-session.ts";
 import {
   type Arrays,
-  type Block,
   blockedLogit,
   type CompiledNetwork,
   compiledNetwork,
@@ -183,7 +184,7 @@ export class MlpPolicy implements Policy {
     const rows = rowsOf(traces);
     const made = emptyEvaluation(rows.length, this.hasValue, hidden ? this.width : 0);
     this.#inChunks(rows, (decisions, from, count) => {
-      this.#take(made, this.#network.forward(this.#blocks(), decisions, hidden), from, count);
+      this.#take(made, this.#network.forward(blocksOf(this.#parameters, this.#shapes), decisions, hidden), from, count);
     });
     return made;
   }
@@ -203,12 +204,9 @@ export class MlpPolicy implements Policy {
       };
       const { logprob, entropy, value } = coefficients;
       const weights = { logprob: part(logprob), entropy: part(entropy), value: this.hasValue ? part(value) : null };
-      const made = this.#network.gradient(this.#blocks(), decisions, weights);
+      const made = this.#network.gradient(blocksOf(this.#parameters, this.#shapes), decisions, weights);
       this.#take(evaluation, made.outcomes, from, count);
-      for (const [name, values] of Object.entries(made.gradient)) {
-        const sum = gradient[name];
-        for (let k = 0; k < sum.length; k++) sum[k] += values[k];
-      }
+      addTo(gradient, made.gradient);
     });
     return { gradient, evaluation };
   }
@@ -217,14 +215,6 @@ export class MlpPolicy implements Policy {
     const made = new MlpPolicy(this.#options);
     made.load(copied(this.#parameters));
     return made;
-  }
-
-  #blocks(): Record<string, Block> {
-    const block = (name: string): Block => ({
-      data: this.#parameters[name] as Float32Array,
-      shape: [...this.#shapes[name]],
-    });
-    return Object.fromEntries(Object.keys(this.#parameters).map((name) => [name, block(name)]));
   }
 
   #inChunks(rows: readonly Row[], call: (decisions: Decisions, from: number, count: number) => void): void {

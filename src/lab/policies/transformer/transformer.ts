@@ -1,4 +1,6 @@
 import {
+  addTo,
+  blocksOf,
   copied,
   countTokens,
   emptyEvaluation,
@@ -7,7 +9,7 @@ import {
   requireTraces,
   zerosLike,
 } from "../arrays.ts";
-import { type Block, type CompiledNetwork, compiledNetwork } from "../compiled.ts";
+import { type CompiledNetwork, compiledNetwork } from "../compiled.ts";
 import { requireSameFacts } from "../facts.ts";
 import type { Coefficients, Evaluation, Gradient, Parameters, Policy, Recorded, Sampling, Session } from "../policy.ts";
 import { gather, type PaddedBatch, padded, scatter } from "./batches.ts";
@@ -104,7 +106,12 @@ export class TransformerPolicy implements Policy {
   evaluate(traces: readonly Recorded[], { hidden = false }: { hidden?: boolean } = {}): Evaluation {
     const made = emptyEvaluation(countTokens(traces), this.hasValue, hidden ? this.width : 0);
     for (const batch of this.#batches(traces)) {
-      gather(this.#network.forward(this.#blocks(), batch.decisions, hidden), batch, made, this.width);
+      gather(
+        this.#network.forward(blocksOf(this.#parameters, this.shapes()), batch.decisions, hidden),
+        batch,
+        made,
+        this.width,
+      );
     }
     return made;
   }
@@ -115,16 +122,13 @@ export class TransformerPolicy implements Policy {
     const evaluation = emptyEvaluation(tokens, this.hasValue, 0);
     const gradient = zerosLike(this.#parameters);
     for (const batch of this.#batches(traces)) {
-      const made = this.#network.gradient(this.#blocks(), batch.decisions, {
+      const made = this.#network.gradient(blocksOf(this.#parameters, this.shapes()), batch.decisions, {
         logprob: scatter(coefficients.logprob, batch),
         entropy: scatter(coefficients.entropy, batch),
         value: this.hasValue ? scatter(coefficients.value, batch) : null,
       });
       gather(made.outcomes, batch, evaluation, this.width);
-      for (const [name, values] of Object.entries(made.gradient)) {
-        const sum = gradient[name];
-        for (let k = 0; k < sum.length; k++) sum[k] += values[k];
-      }
+      addTo(gradient, made.gradient);
     }
     return { gradient, evaluation };
   }
@@ -138,11 +142,5 @@ export class TransformerPolicy implements Policy {
   #batches(traces: readonly Recorded[]): Iterable<PaddedBatch> {
     requireTraces(traces, this.words.choices, this.words.size);
     return padded(traces, this.shape, this.words.start, this.spellings !== null);
-  }
-
-  #blocks(): Record<string, Block> {
-    const shapes = this.shapes();
-    const block = (name: string): Block => ({ data: this.#parameters[name] as Float32Array, shape: [...shapes[name]] });
-    return Object.fromEntries(Object.keys(this.#parameters).map((name) => [name, block(name)]));
   }
 }

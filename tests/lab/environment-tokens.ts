@@ -1,5 +1,5 @@
-import type { Environment } from "./environment.ts";
-import { splitWords } from "./vocabulary.ts";
+import type { Environment } from "../../src/lab/environments/environment.ts";
+import { splitWords } from "../../src/lab/environments/vocabulary.ts";
 
 /** Written by an agent when its action is complete. */
 const endOfTurn = "<end>";
